@@ -1,0 +1,1 @@
+"""When, and for whom: command line, configuration, reports, exports, evaluation, rounds."""

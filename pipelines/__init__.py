@@ -1,0 +1,1 @@
+"""How the stages scale: photo sources, plans, shard files, Beam pipelines, workers."""
