@@ -1,4 +1,4 @@
-"""What a promptable segmentation model is: prompts, geometry, the SAM network, checkpoints, training.
+"""What a promptable segmentation model is: prompts, geometry, network, checkpoints, training.
 
 Importing this package (and the seam modules `prompts`, `geometry`, `segmenter`, `errors`)
 never imports torch; the modules that need it say so.

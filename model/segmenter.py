@@ -32,7 +32,7 @@ class Embedding(Protocol):
         ...
 
     def to_bytes(self) -> bytes:
-        """A self-contained copy for a store; `PromptableSegmenter.embedding_from_bytes` reads it."""
+        """A self-contained copy for a store, read by `PromptableSegmenter.embedding_from_bytes`."""
         ...
 
 

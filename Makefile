@@ -1,0 +1,50 @@
+# Everything a person needs: set-up is part of every target, in an environment of its own (.venv).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: help demo test test-all check lint types contracts bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "mask-engine needs Python 3.11 to 3.13, this is %d.%d: use make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core  ## automatic masks of examples/photos, and a page to look at
+	$(BIN)/mask-engine auto examples/photos --out runs/demo --preset fast
+	$(BIN)/mask-engine report runs/demo
+
+test: $(VENV)/.dev  ## the default tests: offline, a few minutes
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.dev  ## every tier; one that cannot run here says why
+	$(BIN)/python -m pytest -m ''
+
+check: lint types contracts  ## what pre-commit and CI check besides the tests
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## the measurements that docs/ quotes
+	$(BIN)/python benchmarks/overhead.py
+
+clean:  ## remove the environment and what runs left (not runs/)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
