@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +23,44 @@ class Rle:
     size_hw: tuple[int, int]
     counts: str
 
-    def as_coco(self) -> dict[str, object]:
+    def as_coco(self) -> dict[str, Any]:
         """The dictionary pycocotools works with."""
         return {"size": list(self.size_hw), "counts": self.counts.encode("ascii")}
 
 
 def encode(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> Rle:
     """Encodes a mask (H, W); any non-zero value is inside."""
-    fortran = np.asfortranarray(mask_HW.astype(np.uint8, copy=False) != 0).view(np.uint8)
-    coco = coco_mask.encode(fortran)
     height, width = mask_HW.shape
-    return Rle((int(height), int(width)), coco["counts"].decode("ascii"))
+    return encode_patch(mask_HW, (0, 0), (int(height), int(width)))
+
+
+def encode_patch(
+    patch_HW: NDArray[np.bool_] | NDArray[np.uint8],
+    left_top: tuple[int, int],
+    size_hw: tuple[int, int],
+) -> Rle:
+    """Encodes a mask of which only a patch is given, without making the whole mask.
+
+    Args:
+        patch_HW: any non-zero value is inside.
+        left_top: the patch's place in the mask, in pixels.
+        size_hw: of the mask.
+
+    Raises:
+        ValueError: if the patch does not lie in the mask.
+    """
+    (left, top), (height, width) = left_top, size_hw
+    patch_h, patch_w = patch_HW.shape
+    if min(left, top) < 0 or left + patch_w > width or top + patch_h > height:
+        raise ValueError(
+            f"a patch of {patch_w} x {patch_h} px at {left_top} is not inside {width} x {height}"
+        )
+    stops = _run_stops(patch_HW != 0, left, top, height)
+    if not len(stops) or stops[-1] != height * width:
+        stops = np.append(stops, height * width)
+    counts = np.diff(stops, prepend=0).astype(np.uint32)
+    coco = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return Rle((height, width), coco["counts"].decode("ascii"))
 
 
 def decode(rle: Rle) -> NDArray[np.bool_]:
@@ -41,7 +69,8 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
     Raises:
         ValueError: if the counts do not fill the size.
     """
-    return coco_mask.decode(rle.as_coco()).view(np.bool_)
+    mask: NDArray[np.uint8] = coco_mask.decode(rle.as_coco())
+    return mask.view(np.bool_)
 
 
 def area_px(rle: Rle) -> int:
@@ -63,6 +92,21 @@ def pairwise_iou(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray[np.floa
 def pairwise_containment(inner: Sequence[Rle], outer: Sequence[Rle]) -> NDArray[np.float64]:
     """(len(inner), len(outer)) share of each inner mask's area that lies in each outer mask."""
     return _pairwise(inner, outer, iscrowd=True)
+
+
+def _run_stops(patch_HW: NDArray[np.bool_], left: int, top: int, mask_h: int) -> NDArray[np.int64]:
+    """Where runs end in the whole mask, read column by column, background first."""
+    patch_h, patch_w = patch_HW.shape
+    # One more row of background keeps a run from going on in the next column of the patch,
+    # which is not the next pixel of the mask unless the patch is as high as the mask.
+    column_h = patch_h if patch_h == mask_h else patch_h + 1
+    columns = np.zeros((patch_w, column_h), np.bool_)
+    columns[:, :patch_h] = patch_HW.T
+    pixels = columns.reshape(-1)
+    changes = np.flatnonzero(np.diff(pixels, prepend=False, append=False))
+    column, row = np.divmod(changes, column_h)
+    stops: NDArray[np.int64] = (left + column) * mask_h + top + row
+    return stops
 
 
 def _pairwise(first: Sequence[Rle], second: Sequence[Rle], *, iscrowd: bool) -> NDArray[np.float64]:
