@@ -1,7 +1,8 @@
 """Image embedding and prompt tokens to masks (paper, figure 14: "lightweight mask decoder").
 
-Three steps that callers may take one by one: `prepare` once an image, `attend` once a batch of
-prompts, then `predict_iou` from the tokens alone and `draw` for the prompts that are worth it.
+`forward` is all of it at once. Callers that ask many prompts of one image take the steps one by
+one: `project_positions` once a model, `prepare` once an image, `attend` once a batch of prompts,
+then `predict_iou` from the tokens alone and `draw` for the prompts that are worth it.
 
 Shape suffixes: P prompts, N sources (1 or P), T tokens, M masks, L image cells (h * w),
 C channels (256), h and w of the embedding.
@@ -15,13 +16,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.network.layers import LayerNorm2d, MultiLayerPerceptron
-from model.network.transformer import PreparedCells, TwoWayTransformer
+from model.network.transformer import PreparedCells, TransformerPositions, TwoWayTransformer
 
 MASKS_PER_PROMPT = 4
 SINGLE_MASK = slice(0, 1)
 """The one mask for prompts that leave no doubt."""
 MULTIPLE_MASKS = slice(1, 4)
 """The three masks of an ambiguous prompt: whole, part and subpart, in no fixed order."""
+
+
+@dataclass(frozen=True)
+class DecoderPositions:
+    """The position code of a grid of cells, projected: shared by all images."""
+
+    transformer: TransformerPositions
+    embedding_hw: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -85,20 +94,27 @@ class MaskDecoder(nn.Module):
         Returns:
             Logits (P, 4, 4h, 4w) and predicted IoU (P, 4).
         """
-        attended = self.attend(self.prepare(embedding, dense_positions, dense), sparse_PNC)
+        positions = self.project_positions(dense_positions)
+        attended = self.attend(self.prepare(embedding, positions, dense), sparse_PNC)
         return self.draw(attended, slice(None)), self.predict_iou(attended)
 
-    def prepare(self, embedding: Tensor, dense_positions: Tensor, dense: Tensor) -> PreparedImage:
+    def project_positions(self, dense_positions: Tensor) -> DecoderPositions:
+        """Compute what depends on the grid's size alone, from (1, C, h, w)."""
+        height, width = dense_positions.shape[-2:]
+        cells_1LC = dense_positions.flatten(2).transpose(1, 2)
+        return DecoderPositions(self.transformer.project_positions(cells_1LC), (height, width))
+
+    def prepare(
+        self, embedding: Tensor, positions: DecoderPositions, dense: Tensor
+    ) -> PreparedImage:
         """Compute what depends on the image and on `dense`, not on points and boxes.
 
         Without mask prompts `dense` is the same for all, so the result serves every prompt of the
         image; with mask prompts it serves this batch.
         """
-        source = embedding + dense
-        height, width = source.shape[-2:]
-        cells_NLC = source.flatten(2).transpose(1, 2).contiguous()
-        positions_1LC = dense_positions.flatten(2).transpose(1, 2)
-        return PreparedImage(self.transformer.prepare(cells_NLC, positions_1LC), (height, width))
+        cells_NLC = (embedding + dense).flatten(2).transpose(1, 2).contiguous()
+        cells = self.transformer.prepare(cells_NLC, positions.transformer)
+        return PreparedImage(cells, positions.embedding_hw)
 
     def attend(self, prepared: PreparedImage, sparse_PNC: Tensor) -> Attended:
         """Run the transformer over a batch of prompts' sparse tokens (P, N, C)."""

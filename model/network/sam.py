@@ -27,9 +27,6 @@ class Sam(nn.Module):
         mask_decoder: see `MaskDecoder.forward`.
     """
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
-
     def __init__(
         self,
         architecture: str,
@@ -44,10 +41,16 @@ class Sam(nn.Module):
         self.image_encoder = image_encoder
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
-        # Constants, not weights: they follow the device but stand in no file.
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return self.prompt_encoder.no_mask_embed.weight.device
 
     def normalise(self, image_BCHW: Tensor) -> Tensor:
         """RGB (B, 3, H, W), 0..255 -> what the image encoder takes, before padding."""
-        return (image_BCHW - self.pixel_mean) / self.pixel_std
+        mean_C11, std_C11 = (
+            torch.tensor(values, device=image_BCHW.device).view(3, 1, 1)
+            for values in (PIXEL_MEAN, PIXEL_STD)
+        )
+        return (image_BCHW - mean_C11) / std_C11

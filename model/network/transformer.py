@@ -1,8 +1,9 @@
 """The two-way transformer of the mask decoder (paper, appendix A, "Lightweight mask decoder").
 
-Tokens attend to each other and to the image, then the image attends to the tokens. What a layer
-needs of the image before any prompt touched it is projected once (`prepare`) and shared by all
-prompts; what the position code adds to a projection is a constant and is projected once as well.
+Tokens attend to each other and to the image, then the image attends to the tokens. A projection
+of cells with their position code is linear, so it falls into three parts with lives of their own:
+the code's share is a constant of the weights (`project_positions`), the first layer's is a
+constant of the image (`prepare`), and only the rest is work for each prompt (`forward`).
 
 Shape suffixes: P prompts, N sources (1 if all prompts share the image, else P), T tokens,
 L image cells (h * w), C channels (256), D channels inside an attention (128 or 256).
@@ -38,13 +39,20 @@ class CellProjections:
 
 
 @dataclass(frozen=True)
+class TransformerPositions:
+    """The position code as every layer sees it: a constant of the weights and the grid's size."""
+
+    layers: tuple[CellPositions, ...]
+    final_keys_1LD: Tensor
+
+
+@dataclass(frozen=True)
 class PreparedCells:
-    """All that depends on the image alone: once per image, not once per prompt."""
+    """The image as the first layer sees it: once an image, not once a prompt."""
 
     cells_NLC: Tensor
     first: CellProjections
-    later: tuple[CellPositions, ...]
-    final_keys_1LD: Tensor
+    positions: TransformerPositions
 
 
 class Attention(nn.Module):
@@ -146,29 +154,39 @@ class TwoWayTransformer(nn.Module):
         self.final_attn_token_to_image = Attention(channels, heads, downsample=2)
         self.norm_final_attn = nn.LayerNorm(channels)
 
-    def prepare(self, cells_NLC: Tensor, positions_1LC: Tensor) -> PreparedCells:
-        """Compute what every prompt on these image cells (N, L, C) shares."""
-        first, *later = (cast(TwoWayBlock, layer) for layer in self.layers)
+    def project_positions(self, positions_1LC: Tensor) -> TransformerPositions:
+        """Project the cells' position code (1, L, C): serves every image."""
+        return TransformerPositions(
+            layers=tuple(layer.project_positions(positions_1LC) for layer in self._blocks()),
+            final_keys_1LD=F.linear(positions_1LC, self.final_attn_token_to_image.k_proj.weight),
+        )
+
+    def prepare(self, cells_NLC: Tensor, positions: TransformerPositions) -> PreparedCells:
+        """Project image cells (N, L, C) for the first layer: serves every prompt on them."""
+        first = self._blocks()[0]
         return PreparedCells(
             cells_NLC=cells_NLC,
-            first=first.project_cells(cells_NLC, first.project_positions(positions_1LC)),
-            later=tuple(layer.project_positions(positions_1LC) for layer in later),
-            final_keys_1LD=F.linear(positions_1LC, self.final_attn_token_to_image.k_proj.weight),
+            first=first.project_cells(cells_NLC, positions.layers[0]),
+            positions=positions,
         )
 
     def forward(self, prepared: PreparedCells, tokens_PTC: Tensor) -> tuple[Tensor, Tensor]:
         """Run tokens (P, T, C) over a prepared image; returns tokens and cells (P, L, C)."""
         codes_PTC = tokens_PTC
-        first, *later = (cast(TwoWayBlock, layer) for layer in self.layers)
+        positions = prepared.positions
+        first, *later = self._blocks()
         tokens_PTC, cells_PLC = first(tokens_PTC, codes_PTC, prepared.cells_NLC, prepared.first)
-        for layer, positions in zip(later, prepared.later, strict=True):
-            seen = layer.project_cells(cells_PLC, positions)
+        for layer, layer_positions in zip(later, positions.layers[1:], strict=True):
+            seen = layer.project_cells(cells_PLC, layer_positions)
             tokens_PTC, cells_PLC = layer(tokens_PTC, codes_PTC, cells_PLC, seen)
 
         final = self.final_attn_token_to_image
         answer_PTC = final.attend(
             final.q_proj(tokens_PTC + codes_PTC),
-            final.k_proj(cells_PLC) + prepared.final_keys_1LD,
+            final.k_proj(cells_PLC) + positions.final_keys_1LD,
             final.v_proj(cells_PLC),
         )
         return self.norm_final_attn(tokens_PTC + answer_PTC), cells_PLC
+
+    def _blocks(self) -> list[TwoWayBlock]:
+        return [cast(TwoWayBlock, layer) for layer in self.layers]

@@ -1,0 +1,97 @@
+"""What a checkpoint says about itself, as its file's header carries it. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from model.errors import CheckpointError
+
+FORMAT_VERSION: Final = 1
+HEADER_KEY: Final = "mask_engine"
+"""The one entry in a safetensors file's metadata. One, because their order is not kept."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What automatic masks of this checkpoint should reach to be kept."""
+
+    predicted_iou: float
+    stability: float
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"threshold {name} is {value}, expected 0..1")
+
+
+@dataclass(frozen=True)
+class CheckpointCard:
+    """The metadata of a checkpoint.
+
+    Attributes:
+        architecture: name that `build_sam` knows.
+        model_id: 16 hex digits derived from the weights as stored.
+        parent: model_id of the checkpoint that training started from, or None.
+        data: names of the data sets it was trained on, with their versions.
+        metrics: measured results by name.
+        thresholds: recommended ones, or None where nobody measured any.
+        notes: anything else worth telling, in plain words.
+    """
+
+    architecture: str
+    model_id: str
+    parent: str | None = None
+    data: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    thresholds: Thresholds | None = None
+    notes: str = ""
+
+    def to_header(self) -> dict[str, str]:
+        """The safetensors metadata that carries this card; the same card gives the same text."""
+        fields = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        fields["metrics"] = dict(self.metrics)
+        fields["thresholds"] = self.thresholds and dataclasses.asdict(self.thresholds)
+        card = {"format_version": FORMAT_VERSION, **fields}
+        return {HEADER_KEY: json.dumps(card, sort_keys=True)}
+
+
+def card_from_header(header: Mapping[str, str], path: str) -> CheckpointCard:
+    """Read the card from a safetensors file's metadata.
+
+    Raises:
+        CheckpointError: there is no card, a newer version wrote it, or it is damaged.
+    """
+    text = header.get(HEADER_KEY)
+    if text is None:
+        raise CheckpointError(
+            f"{path} is a safetensors file but not a mask-engine checkpoint (its metadata has no "
+            f"{HEADER_KEY!r} entry): give an official sam_vit_*.pth file or a checkpoint that "
+            "mask-engine wrote"
+        )
+    try:
+        return _parse(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} has a card that cannot be read ({error}): written by a newer version of "
+            "mask-engine, or damaged; update mask-engine or get the file again"
+        ) from error
+
+
+def _parse(card: dict[str, Any]) -> CheckpointCard:
+    if card["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"format version {card['format_version']}, expected {FORMAT_VERSION}")
+    thresholds = card["thresholds"]
+    return CheckpointCard(
+        architecture=str(card["architecture"]),
+        model_id=str(card["model_id"]),
+        parent=None if card["parent"] is None else str(card["parent"]),
+        data=tuple(str(name) for name in card["data"]),
+        metrics=MappingProxyType({str(k): float(v) for k, v in card["metrics"].items()}),
+        thresholds=None if thresholds is None else Thresholds(**thresholds),
+        notes=str(card["notes"]),
+    )

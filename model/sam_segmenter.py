@@ -1,0 +1,196 @@
+"""The `PromptableSegmenter` that SAM is: official weights, or this project's own. Needs torch.
+
+Nothing changes after construction: any number of threads may ask, any number of embeddings may be
+alive. Images are fitted into the network's input exactly as the official predictor does it.
+
+Shape suffixes: P prompts, Q of them with a mask worth drawing, M masks a prompt, N masks that
+pass, C channels, H and W of image or logits, h and w of the embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from model.checkpoints import LoadedCheckpoint, load_checkpoint
+from model.geometry import Geometry
+from model.network.mask_decoder import MULTIPLE_MASKS, SINGLE_MASK
+from model.network.prompt_encoder import EMBEDDING_STRIDE
+from model.prompts import Prompt
+from model.sam_embedding import SamEmbedding, features_from_bytes
+from model.sam_prompts import PromptBatch, batches_of
+from model.segmenter import Embedding, Proposals
+
+
+class SamSegmenter:
+    """Answers prompts with a SAM network.
+
+    Args:
+        checkpoint: weights and their id; the network is switched to evaluation.
+        prompts_per_batch: prompts that go through the decoder together. More of them are not
+            faster on a CPU, where the batch falls out of the cache.
+    """
+
+    def __init__(self, checkpoint: LoadedCheckpoint, *, prompts_per_batch: int = 8) -> None:
+        if prompts_per_batch < 1:
+            raise ValueError(f"prompts_per_batch is {prompts_per_batch}, expected 1 or more")
+        self._sam = checkpoint.sam.eval()
+        self._model_id = checkpoint.model_id
+        self._prompts_per_batch = prompts_per_batch
+        side = self.input_size // EMBEDDING_STRIDE
+        self._embedding_hw = (side, side)
+        with torch.inference_mode():
+            dense_positions = self._sam.prompt_encoder.dense_positions(self._embedding_hw)
+            self._positions = self._sam.mask_decoder.project_positions(dense_positions)
+
+    @classmethod
+    def load(cls, path_or_name: str, device: str = "cpu") -> SamSegmenter:
+        """Load a checkpoint by its path or name.
+
+        Raises:
+            CheckpointError: the file is missing, broken or foreign.
+        """
+        return cls(load_checkpoint(path_or_name, device))
+
+    @property
+    def model_id(self) -> str:
+        """16 hex digits derived from the weights and nothing else."""
+        return self._model_id
+
+    @property
+    def input_size(self) -> int:
+        """Side in pixels of the square that images are fitted into."""
+        return self._sam.input_size
+
+    @torch.inference_mode()
+    def embed(self, image_HWC: NDArray[np.uint8]) -> SamEmbedding:
+        """Run the image encoder once on an upright RGB image (H, W, 3).
+
+        Raises:
+            ValueError: the array is not an 8-bit RGB image of at least one pixel.
+        """
+        if image_HWC.dtype != np.uint8 or image_HWC.ndim != 3 or image_HWC.shape[2] != 3:
+            raise ValueError(
+                f"image is {image_HWC.dtype} of shape {image_HWC.shape}, expected uint8 (H, W, 3)"
+            )
+        height, width = image_HWC.shape[:2]
+        geometry = Geometry((height, width), self.input_size)
+        features = self._sam.image_encoder(self._fit(image_HWC, geometry))
+        return self._embedding(features, geometry)
+
+    @torch.inference_mode()
+    def embedding_from_bytes(self, data: bytes) -> SamEmbedding:
+        """Read what `SamEmbedding.to_bytes` wrote.
+
+        Raises:
+            ValueError: the bytes are damaged, or another model made them.
+        """
+        features, geometry = features_from_bytes(data, self._model_id)
+        return self._embedding(torch.from_numpy(features).to(self._sam.device), geometry)
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool,
+        min_predicted_iou: float | None = None,
+    ) -> Proposals:
+        """Answer P prompts about one embedded image; see `PromptableSegmenter.segment`.
+
+        Raises:
+            ValueError: another model made the embedding, or a prompt's earlier logits have
+                another size than the decoder's.
+        """
+        if not isinstance(embedding, SamEmbedding) or embedding.model_id != self._model_id:
+            raise ValueError(
+                f"the embedding was made by model {embedding.model_id}, this is {self._model_id}: "
+                "embed the image again"
+            )
+        wanted = MULTIPLE_MASKS if multimask else SINGLE_MASK
+        answers = _Answers(len(prompts), wanted.stop - wanted.start, embedding.geometry)
+        for batch in batches_of(
+            prompts, embedding.geometry, self._sam.device, size=self._prompts_per_batch
+        ):
+            self._answer(embedding, batch, wanted, min_predicted_iou, answers)
+        return answers.proposals()
+
+    def _answer(
+        self,
+        embedding: SamEmbedding,
+        batch: PromptBatch,
+        wanted: slice,
+        min_predicted_iou: float | None,
+        answers: _Answers,
+    ) -> None:
+        decoder = self._sam.mask_decoder
+        sparse_PNC, dense = self._sam.prompt_encoder(
+            batch.points_xy,
+            batch.point_labels,
+            batch.boxes_xyxy,
+            batch.mask_logits,
+            embedding_hw=self._embedding_hw,
+        )
+        prepared = embedding.prepared
+        if batch.mask_logits is not None:
+            # Earlier logits are added to the image, so the image is another for each prompt.
+            prepared = decoder.prepare(embedding.features, self._positions, dense)
+        attended = decoder.attend(prepared, sparse_PNC)
+        iou_PM = decoder.predict_iou(attended)[:, wanted]
+        passes_PM = torch.ones_like(iou_PM, dtype=torch.bool)
+        if min_predicted_iou is not None:
+            passes_PM = iou_PM >= min_predicted_iou
+        # The IoU head needs the tokens only: prompts that fail are never drawn.
+        draw_P = passes_PM.any(dim=1)
+        logits_QMHW = decoder.draw(attended.select(draw_P), wanted)
+        answers.add(batch.rows, iou_PM, passes_PM, logits_QMHW[passes_PM[draw_P]])
+
+    def _fit(self, image_HWC: NDArray[np.uint8], geometry: Geometry) -> Tensor:
+        """Resize (PIL's antialiased bilinear), normalise and zero-pad to (1, 3, S, S)."""
+        height, width = geometry.scaled_hw
+        scaled = Image.fromarray(image_HWC).resize((width, height), Image.Resampling.BILINEAR)
+        image_CHW = torch.from_numpy(np.array(scaled)).to(self._sam.device).permute(2, 0, 1)
+        normal = self._sam.normalise(image_CHW.unsqueeze(0))
+        side = geometry.input_size
+        return F.pad(normal, (0, side - width, 0, side - height))
+
+    def _embedding(self, features_1Chw: Tensor, geometry: Geometry) -> SamEmbedding:
+        _, no_mask = self._sam.prompt_encoder(
+            None, None, None, None, embedding_hw=self._embedding_hw
+        )
+        prepared = self._sam.mask_decoder.prepare(features_1Chw, self._positions, no_mask)
+        return SamEmbedding(features_1Chw, prepared, geometry, self._model_id)
+
+
+class _Answers:
+    """Collects what batches answer, in whatever order, into `Proposals` in the order asked."""
+
+    def __init__(self, prompts: int, masks: int, geometry: Geometry) -> None:
+        self._predicted_iou = np.zeros((prompts, masks), np.float32)
+        self._index: list[NDArray[np.int32]] = [np.zeros((0, 2), np.int32)]
+        self._logits: list[NDArray[np.float32]] = [np.zeros((0, *geometry.logits_hw), np.float32)]
+        self._geometry = geometry
+
+    def add(
+        self, rows_P: NDArray[np.int32], iou_PM: Tensor, passes_PM: Tensor, logits_NHW: Tensor
+    ) -> None:
+        """Take one batch; `logits_NHW` are those of the masks that pass, row by row."""
+        self._predicted_iou[rows_P] = iou_PM.cpu().numpy()
+        within_batch, mask = passes_PM.cpu().numpy().nonzero()
+        self._index.append(np.stack([rows_P[within_batch], mask], axis=1).astype(np.int32))
+        self._logits.append(logits_NHW.cpu().numpy())
+
+    def proposals(self) -> Proposals:
+        index = np.concatenate(self._index)
+        logits = np.concatenate(self._logits)
+        order = np.lexsort((index[:, 1], index[:, 0]))
+        if not np.array_equal(order, np.arange(len(order))):
+            index, logits = index[order], logits[order]
+        return Proposals(self._predicted_iou, index, logits, self._geometry)
