@@ -21,7 +21,7 @@ from torch import Tensor
 from model.checkpoint_card import CheckpointCard, Thresholds
 from model.checkpoint_names import checkpoint_path
 from model.errors import CheckpointError
-from model.network.architectures import build_sam
+from model.network.architectures import ARCHITECTURES, build_sam
 from model.network.sam import PIXEL_MEAN, PIXEL_STD, Sam
 from model.weight_files import is_safetensors, read_header_card, read_pth, read_safetensors
 from model.weights_id import weights_id
