@@ -23,12 +23,15 @@ from stages.photo_modes import to_rgb
 # Kinds of I/O errors (raised where files are opened) that trying again later may cure.
 PASSING_KINDS: Final = frozenset({"network", "timeout"})
 
-# Raster formats that Pillow decodes by itself. A closed list: others (EPS) start programs.
-FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+# Raster formats that Pillow decodes by itself (MPO is a JPEG to it). A closed list: others, such
+# as EPS, start programs.
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 EXTENSIONS: Final = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif"),
     *(".tif", ".tiff", ".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".jp2", ".j2k"),
 )
+
+Image.init()  # Pillow knows only some of its formats until then
 
 # `PhotoLimits` replaces Pillow's process-wide guard, which only warns up to twice its limit.
 Image.MAX_IMAGE_PIXELS = None

@@ -1,0 +1,38 @@
+"""What happened to a photo's proposals, and how long each step took."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Tally:
+    """Counts and times of one photo, filled in as it is handled.
+
+    Attributes:
+        proposals: masks that the model was asked for.
+        dropped: of these, by reason.
+        seconds: by step.
+    """
+
+    proposals: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Counts drops; a reason that never occurred is not listed."""
+        if count:
+            self.dropped[reason] += count
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Adds the wall time of the block to `step`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] += time.perf_counter() - start  # type: ignore[assignment]
