@@ -100,6 +100,10 @@ class Plan:
         )
         return Plan(pa.concat_tables([self.table, more]))
 
+    def first_shards(self, count: int) -> Plan:
+        """The plan of the first shards; a manifest says how many of them count."""
+        return Plan(self.table.filter(pc.less(self.table["shard"], count)))
+
     def rows_in_shards(self) -> list[int]:
         """Rows of each shard."""
         counted = self.table.group_by("shard").aggregate([([], "count_all")])

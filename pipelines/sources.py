@@ -14,14 +14,9 @@ from typing import Any, Final
 from model.errors import ConfigurationError
 from pipelines.storage import is_local, open_filesystem
 from stages.ids import image_id
+from stages.photos import EXTENSIONS
 from stages.records import ImageRef
 
-PHOTO_EXTENSIONS: Final = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-        *(".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".avif"),
-    }
-)
 LIST_EXTENSION: Final = ".txt"
 GLOB_CHARACTERS: Final = frozenset("*?[")
 
@@ -52,7 +47,7 @@ def list_photos(source: str, *, name: str | None = None) -> list[ImageRef]:
     if not listed:
         raise ConfigurationError(
             f"{source}: no photos in it. Files are taken by their extension "
-            f"({', '.join(sorted(PHOTO_EXTENSIONS))}, in any case); give a folder, a glob, or a "
+            f"({', '.join(sorted(EXTENSIONS))}, in any case); give a folder, a glob, or a "
             f"{LIST_EXTENSION} file with one address a line."
         )
     return [
@@ -170,7 +165,7 @@ def _address(filesystem: Any, path: str) -> str:
 
 def _is_photo(path: str) -> bool:
     name = path.rsplit("/", 1)[-1]
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_EXTENSIONS
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
 def _before_glob(path: str) -> str:

@@ -1,0 +1,125 @@
+"""A run of the fully automatic stage, from a configuration to a finished folder.
+
+`run_automatic` is the whole of it: what is decided before any work is in `planning`, how work is
+spread in `workers` and `beam_pipeline`, and what one shard takes in `shard_work`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from model.errors import ConfigurationError, StopError
+from pipelines.coordinator import (
+    Coordinator,
+    Progress,
+    ProgressCallback,
+    ignore_progress,
+    refuse_failures,
+)
+from pipelines.foreign_runner import make_shards_on_runner
+from pipelines.image_work import ImageRecipe
+from pipelines.planning import PlannedRun, plan_run
+from pipelines.promised_model import CheckpointSegmenter, promised_model
+from pipelines.run_config import AutomaticRun
+from pipelines.shard_work import SegmenterFactory, ShardRecipe
+from pipelines.summary import Summary, write_summary
+from pipelines.totals import add_up
+from pipelines.workers import make_shards_here, make_shards_in_workers
+from stages.parameters import AutomaticParameters
+
+__all__ = ["AutomaticRun", "Progress", "SegmenterFactory", "Summary", "run_automatic"]
+
+
+def run_automatic(
+    config: AutomaticRun,
+    *,
+    segmenter: SegmenterFactory | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> Summary:
+    """Runs, or goes on with, the fully automatic stage.
+
+    Args:
+        config: the run. Where its folder holds a run already, what is done there stays.
+        segmenter: gives the model in each worker, in place of the configured checkpoint; has to
+            be picklable where workers are processes. It is called once here to learn the id.
+        progress: called in this process after every photo and every shard.
+
+    Raises:
+        ConfigurationError: before any work, if something asked for cannot be done.
+        StopError: if the run had to stop: no disk space, too many photos failed, a worker lost.
+            What is done stays; calling again goes on.
+        ShardError: if a shard could not be written; calling again goes on.
+    """
+    if config.dry_run:
+        raise ConfigurationError(
+            "a dry run makes nothing, so it has no summary: call pipelines.estimate.estimate_run"
+        )
+    config.refuse_contradictions()
+    model = promised_model(config, segmenter)
+    parameters, thresholds = config.resolved_parameters(model.recommended)
+    planned = plan_run(config, config.masks_depend_on(parameters, model.model_id))
+    if planned.pending:
+        recipe = _recipe(config, planned, parameters, segmenter)
+        _make_shards(config, planned, recipe, progress)
+    summary = write_summary(planned.run, planned.manifest, planned.plan, thresholds)
+    refuse_failures(summary.failures, summary.images, config.max_failed_share)
+    return summary
+
+
+def _recipe(
+    config: AutomaticRun,
+    planned: PlannedRun,
+    parameters: AutomaticParameters,
+    segmenter: SegmenterFactory | None,
+) -> ShardRecipe:
+    manifest = planned.manifest
+    own = CheckpointSegmenter(config.checkpoint, config.device, manifest.threads)
+    return ShardRecipe(
+        run=planned.run,
+        totals=manifest.shard_totals,
+        configuration_digest=manifest.configuration_digest,
+        image=ImageRecipe(parameters, config.limits, config.embed_images),
+        segmenter=segmenter or own,
+        model_id=manifest.configuration["model_id"],
+        workers=min(config.workers, len(planned.pending)),
+        threads=manifest.threads,
+    )
+
+
+def _make_shards(
+    config: AutomaticRun, planned: PlannedRun, recipe: ShardRecipe, progress: ProgressCallback
+) -> None:
+    begun = _progress(planned)
+    progress(begun)
+    if config.beam_options:
+        make_shards_on_runner(config.beam_options, recipe, planned, begun, progress)
+        return
+    coordinator = Coordinator(
+        planned.pending, begun, max_failed_share=config.max_failed_share, on_progress=progress
+    )
+    if config.workers == 1:
+        make_shards_here(recipe, coordinator)
+    else:
+        make_shards_in_workers(recipe, coordinator, config.workers)
+    if coordinator.error is not None:
+        raise coordinator.error
+    if coordinator.progress.shards_done != planned.plan.shards:
+        raise StopError(
+            f"{planned.run.address}: the workers ended with "
+            f"{planned.plan.shards - coordinator.progress.shards_done} shards not made. What is "
+            "done stays; run the same command again to go on."
+        )
+
+
+def _progress(planned: PlannedRun) -> Progress:
+    """What stands at the beginning: all that an earlier call has done."""
+    done = sorted(set(range(planned.plan.shards)) - set(planned.pending))
+    totals = add_up(planned.run, done, planned.manifest.shard_totals)
+    nothing = Progress(rows_planned=planned.plan.rows, shards_planned=planned.plan.shards)
+    return replace(
+        nothing,
+        rows_done=totals.rows,
+        shards_done=totals.shards,
+        masks=totals.masks,
+        failures=totals.failures,
+    )

@@ -1,0 +1,199 @@
+"""From a configuration to a run that may begin or go on: planned, checked, nothing mixed in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from model.errors import ConfigurationError
+from pipelines.manifest import (
+    Manifest,
+    configuration_digest,
+    hardware,
+    read_manifest,
+    refuse_changes,
+    timestamp,
+    versions,
+)
+from pipelines.plan import Plan, default_shard_size, read_plan
+from pipelines.run_config import AutomaticRun
+from pipelines.run_folder import SUMMARY_FILE, done_shards, prepare_folder, shard_name
+from pipelines.sources import list_photos, source_address
+from pipelines.storage import Folder
+from stages.photos import PASSING_KINDS
+from stages.records import ImageRef
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that may begin or go on.
+
+    Attributes:
+        run: its folder.
+        manifest: as it stands there.
+        plan: as it stands there.
+        pending: shards to make, ascending.
+    """
+
+    run: Folder
+    manifest: Manifest
+    plan: Plan
+    pending: tuple[int, ...]
+
+
+def plan_run(config: AutomaticRun, configuration: Mapping[str, Any]) -> PlannedRun:
+    """Plans a new run, or checks that an old one goes on as it began.
+
+    Args:
+        config: the run.
+        configuration: everything that changes masks (`AutomaticRun.masks_depend_on`).
+
+    Raises:
+        ConfigurationError: if the source, the folder or a changed setting forbids it.
+    """
+    refs = list_photos(config.source, name=config.source_name)
+    run = prepare_folder(config.out)
+    begun = read_manifest(run)
+    if begun is None:
+        manifest, plan = _new_run(config, configuration, refs)
+    else:
+        _refuse_other_run(run, begun, config, configuration, refs)
+        manifest, plan = _continued(run, begun, config, refs)
+    if manifest != begun:
+        plan.write(run)
+        manifest.write(run)
+    done = set(done_shards(run, manifest.shard_totals))
+    pending = tuple(shard for shard in range(plan.shards) if shard not in done)
+    if pending:
+        run.remove(SUMMARY_FILE)  # it says that a run is finished
+    return PlannedRun(run, manifest, plan, pending)
+
+
+def _new_run(
+    config: AutomaticRun, configuration: Mapping[str, Any], refs: Sequence[ImageRef]
+) -> tuple[Manifest, Plan]:
+    shard_size = config.shard_size or default_shard_size(len(refs))
+    plan = Plan.empty().extended(refs, shard_size=shard_size)
+    manifest = Manifest(
+        source=source_address(config.source),
+        source_name=refs[0].source,
+        photos=plan.photos,
+        rows=plan.rows,
+        shard_size=shard_size,
+        shard_totals=(plan.shards,),
+        input_digest=plan.input_digest(),
+        configuration=dict(configuration),
+        configuration_digest=configuration_digest(configuration),
+        checkpoint=config.checkpoint,
+        embed_images=config.embed_images,
+        threads=config.own_threads(),
+        device=config.device,
+        hardware=hardware(),
+        versions=versions(),
+        created=timestamp(),
+    )
+    return manifest, plan
+
+
+def _refuse_other_run(
+    run: Folder,
+    begun: Manifest,
+    config: AutomaticRun,
+    configuration: Mapping[str, Any],
+    refs: Sequence[ImageRef],
+) -> None:
+    now: dict[str, Any] = {
+        "source": source_address(config.source),
+        "source_name": refs[0].source,
+        "configuration": dict(configuration),
+        "embed_images": config.embed_images,
+    }
+    now |= {
+        name: value
+        for name, value in (("shard_size", config.shard_size), ("threads", config.threads))
+        if value is not None
+    }
+    refuse_changes(run, begun, now)
+    if config.device != begun.device:
+        LOGGER.warning(
+            "%s: begun on %s, goes on on %s: masks may differ in single pixels from one kind of "
+            "device to another",
+            run.address,
+            begun.device,
+            config.device,
+        )
+
+
+def _continued(
+    run: Folder, begun: Manifest, config: AutomaticRun, refs: Sequence[ImageRef]
+) -> tuple[Manifest, Plan]:
+    # A run killed between its plan and its manifest may have planned more than it promised.
+    plan = read_plan(run).first_shards(begun.shard_totals[-1])
+    new = _new_photos(run, plan, refs, append=config.append)
+    totals = begun.shard_totals
+    if new:
+        plan = plan.extended(new, shard_size=begun.shard_size)
+        totals = (*totals, plan.shards)
+    if config.retry_failed:
+        for revision, images in _to_retry(run, begun, plan).items():
+            plan = plan.extended(images, shard_size=begun.shard_size, revision=revision)
+            totals = (*totals, plan.shards)
+    if totals == begun.shard_totals:
+        return begun, plan
+    changes = {
+        "photos": plan.photos,
+        "rows": plan.rows,
+        "shard_totals": totals,
+        "input_digest": plan.input_digest(),
+    }
+    return begun.model_copy(update=changes), plan
+
+
+def _new_photos(
+    run: Folder, plan: Plan, refs: Sequence[ImageRef], *, append: bool
+) -> list[ImageRef]:
+    """Photos to add; photos that are gone stay planned and become rows that say so."""
+    planned = plan.image_ids()
+    new = [ref for ref in refs if ref.image_id not in planned]
+    if append:
+        return new
+    listed = {ref.image_id for ref in refs}
+    paths_by_id = zip(*(plan.table[name].to_pylist() for name in ("image_id", "path")), strict=True)
+    gone_paths = sorted({path for image, path in paths_by_id if image not in listed})
+    if not new and not gone_paths:
+        return []
+    changes = [
+        f"{len(paths)} {what} ({', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''})"
+        for what, paths in (("new", [ref.path for ref in new]), ("gone", gone_paths))
+        if paths
+    ]
+    raise ConfigurationError(
+        f"{run.address}: the photos are not those that this run was begun with: "
+        f"{', '.join(changes)}. Mixed in silently they would make counts that nobody can check, "
+        "so nothing was started. Use --append to plan the new ones as further shards (photos that "
+        "are gone become rows with that error), or give another --out."
+    )
+
+
+def _to_retry(run: Folder, begun: Manifest, plan: Plan) -> dict[int, list[ImageRef]]:
+    """Photos whose latest row has an error that may pass, by the revision they get next."""
+    kinds: dict[str, tuple[int, str | None]] = {}
+    for shard in done_shards(run, begun.shard_totals):
+        with run.open(shard_name(shard, begun.shard_totals)) as file:
+            table = pq.read_table(file, columns=["image_id", "revision", "error"])
+        for row in table.to_pylist():
+            kind = row["error"] and row["error"]["type"]
+            if row["revision"] >= kinds.get(row["image_id"], (0, None))[0]:
+                kinds[row["image_id"]] = (row["revision"], kind)
+    wanted = [image for image, (_, kind) in kinds.items() if kind in PASSING_KINDS]
+    retried: dict[int, list[ImageRef]] = {}
+    for image in plan.select(wanted):
+        if image.revision == kinds[image.ref.image_id][0]:  # else a later try is planned already
+            retried.setdefault(image.revision + 1, []).append(image.ref)
+    return dict(sorted(retried.items()))

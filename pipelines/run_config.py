@@ -1,0 +1,122 @@
+"""What the automatic stage needs to run, as a user states it; descriptions are the CLI's help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.errors import ConfigurationError
+from pipelines.manifest import usable_cores
+from stages.parameters import AutomaticParameters
+from stages.photos import PhotoLimits
+from stages.presets import ResolvedThresholds, parameters_for
+from stages.records import AUTOMATIC
+from stages.schema import SCHEMA_VERSION
+
+# Raised whenever the same parameters would give other masks than before.
+ALGORITHM_VERSION: Final = 1
+
+
+class AutomaticRun(BaseModel):
+    """A complete run of the fully automatic stage."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    source: str = Field(
+        description="Photos: a folder, a glob, a .txt file of addresses, or an fsspec URL."
+    )
+    out: str = Field(description="The run's folder: a path or an fsspec URL.")
+    source_name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the source, part of every id; the last part of its address if unset.",
+    )
+    checkpoint: str = Field(
+        default="starter", description="The model: a name, or the path of a checkpoint file."
+    )
+    preset: str = Field(default="default", description="Named settings: default, fast or sa1b.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the automatic stage that differ from it."
+    )
+    limits: PhotoLimits = Field(
+        default_factory=PhotoLimits, description="What a photo may cost before it is refused."
+    )
+    shard_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=65536,
+        description="Photos a shard; from their number if unset.",
+    )
+    workers: int = Field(default=1, ge=1, le=1024, description="Processes that work side by side.")
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads a worker; the cores shared out if unset."
+    )
+    device: str = Field(default="cpu", description="Where the model runs: cpu, cuda or mps.")
+    embed_images: bool = Field(
+        default=False, description="Keep the photos in the shards, upright and without EXIF."
+    )
+    max_failed_share: float = Field(
+        default=0.5, ge=0, le=1, description="The run stops if a larger share of photos fails."
+    )
+    append: bool = Field(
+        default=False, description="Plan photos that are new in the source as new shards."
+    )
+    retry_failed: bool = Field(
+        default=False, description="Try photos again that failed for a passing reason."
+    )
+    dry_run: bool = Field(
+        default=False, description="Only say what would be done, and about how long it takes."
+    )
+    beam_options: tuple[str, ...] = Field(
+        default=(), strict=False, description="Options for Apache Beam, such as another runner."
+    )
+
+    def own_threads(self) -> int:
+        """Threads a worker: as stated, or the cores shared out among the workers."""
+        return self.threads or max(1, usable_cores() // self.workers)
+
+    def resolved_parameters(
+        self, recommended: Mapping[str, float] | None
+    ) -> tuple[AutomaticParameters, ResolvedThresholds]:
+        """The parameters in use, and where the thresholds come from.
+
+        Raises:
+            ConfigurationError: on an unknown preset or setting, or a value out of range.
+        """
+        return parameters_for(self.preset, self.parameters, recommended)
+
+    def masks_depend_on(self, parameters: AutomaticParameters, model_id: str) -> dict[str, Any]:
+        """Everything that changes masks: what the configuration digest is made of."""
+        return {
+            "stage": AUTOMATIC,
+            "preset": self.preset,
+            "parameters": parameters.model_dump(mode="json"),
+            "limits": self.limits.model_dump(mode="json"),
+            "model_id": model_id,
+            "schema_version": SCHEMA_VERSION,
+            "algorithm_version": ALGORITHM_VERSION,
+        }
+
+    def refuse_contradictions(self) -> None:
+        """Checks settings against each other.
+
+        Raises:
+            ConfigurationError: if two of them cannot both be meant.
+        """
+        if self.workers > 1 and self.out.startswith("memory://"):
+            raise ConfigurationError(
+                f"{self.out}: memory:// lies in one process, and {self.workers} workers are "
+                "processes of their own, whose shards would be lost. Use one worker, or a folder."
+            )
+        if self.workers > 1 and self.source.startswith("memory://"):
+            raise ConfigurationError(
+                f"{self.source}: memory:// lies in one process, where {self.workers} workers "
+                "cannot see it. Use one worker, or a folder."
+            )
+        if self.workers > 1 and self.beam_options:
+            raise ConfigurationError(
+                "workers and Beam options both say who does the work. Leave workers at 1 and tell "
+                "the Beam runner how many it may use, or leave the Beam options out."
+            )
