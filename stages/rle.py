@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from stages.rle_counts import parse_counts
+
 
 @dataclass(frozen=True, order=True)
 class Rle:
@@ -67,10 +69,14 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
     """Decodes to a mask (H, W).
 
     Raises:
-        ValueError: if the counts do not fill the size.
+        ValueError: if the counts are damaged or do not fill the size.
     """
-    mask: NDArray[np.uint8] = coco_mask.decode(rle.as_coco())
-    return mask.view(np.bool_)
+    height, width = rle.size_hw
+    counts = parse_counts(rle.counts)
+    if counts.sum() != height * width:
+        raise ValueError(f"RLE counts fill {counts.sum()} px of a mask of {width} x {height}")
+    inside = np.arange(len(counts)) % 2 == 1
+    return np.repeat(inside, counts).reshape(width, height).T
 
 
 def area_px(rle: Rle) -> int:
