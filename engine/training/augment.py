@@ -1,0 +1,44 @@
+"""Changes that leave masks true: flips, turns, colour, blur and noise."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def flip(
+    image_SSC: NDArray[np.uint8],
+    masks_NSS: NDArray[np.uint8],
+    rng: np.random.Generator,
+    *,
+    any_direction: bool,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Mirror half of the pictures; turn them too where up and down mean nothing (cells, leaves)."""
+    if rng.random() < 0.5:
+        image_SSC, masks_NSS = image_SSC[:, ::-1], masks_NSS[:, :, ::-1]
+    if any_direction:
+        quarter_turns = int(rng.integers(4))
+        image_SSC = np.rot90(image_SSC, quarter_turns)
+        masks_NSS = np.rot90(masks_NSS, quarter_turns, axes=(1, 2))
+    return np.ascontiguousarray(image_SSC), np.ascontiguousarray(masks_NSS)
+
+
+def recolour(image_HWC: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Exposure, contrast, white balance; now and then grey, blurred or noisy."""
+    levels = np.arange(256, dtype=np.float32) / 255
+    if rng.random() < 0.8:
+        gain = rng.uniform(0.75, 1.3) * rng.uniform(0.92, 1.08, 3)
+        shift = rng.uniform(-0.1, 0.1)
+        curve = levels[:, None] ** rng.uniform(0.75, 1.35) * gain + shift
+        table = np.clip(curve * 255, 0, 255).astype(np.uint8)
+        image_HWC = cv2.LUT(image_HWC, table[None])
+    if rng.random() < 0.1:
+        grey = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)
+        image_HWC = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    if rng.random() < 0.15:
+        image_HWC = cv2.GaussianBlur(image_HWC, (0, 0), rng.uniform(0.3, 1.2))
+    if rng.random() < 0.15:
+        noise = rng.standard_normal(image_HWC.shape, dtype=np.float32) * rng.uniform(2, 10)
+        image_HWC = np.clip(image_HWC + noise, 0, 255).astype(np.uint8)
+    return np.asarray(image_HWC, np.uint8)

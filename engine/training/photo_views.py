@@ -1,0 +1,169 @@
+"""Square views of annotated photos: the whole photo, or a window around something in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.training.augment import flip, recolour
+from engine.training.coco_folder import AnnotatedPhoto
+from engine.training.regions import cached_region_levels
+from engine.training.scene import Scene, drop_useless_masks
+
+PADDING_RGB = (124, 116, 104)
+"""About the mean that normalisation takes off: padding is nearly 0 for the network, as in SAM."""
+
+MOST_MASKS_PER_VIEW = 48
+REGION_WEIGHT = 0.35
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the photo, in its pixels; may reach beyond its right and bottom border."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class PhotoScenes:
+    """A `SceneSource` of random views of annotated photos.
+
+    Args:
+        photos: at least one.
+        whole_share: how many views show the whole photo.
+        zoom: smallest and largest window side, in sides of the thing it is centred on.
+        smallest_window_px: no window is smaller.
+        any_direction: turn pictures by quarters as well.
+        exhaustive: everything of interest is annotated.
+        region_cache: folder of Felzenszwalb regions that fill up photos with few masks, or None.
+    """
+
+    def __init__(
+        self,
+        photos: list[AnnotatedPhoto],
+        *,
+        whole_share: float,
+        zoom: tuple[float, float],
+        smallest_window_px: int,
+        any_direction: bool,
+        exhaustive: bool,
+        region_cache: Path | None = None,
+        region_share: float = 0.0,
+    ) -> None:
+        if not photos:
+            raise ValueError("no annotated photo to draw views of: check the annotation file")
+        self._photos = photos
+        self._whole_share = whole_share
+        self._zoom = zoom
+        self._smallest_window_px = smallest_window_px
+        self._any_direction = any_direction
+        self._exhaustive = exhaustive
+        self._region_cache = region_cache
+        self._region_share = region_share
+
+    def draw(self, side_px: int, rng: np.random.Generator) -> Scene:
+        """A random view of a random photo."""
+        photo = self._photos[int(rng.integers(len(self._photos)))]
+        window = self._choose_window(photo, rng)
+        image = cut_image(photo.read_image(), window, side_px)
+        inside = annotations_inside(photo, window)
+        if len(inside) > MOST_MASKS_PER_VIEW:
+            inside = rng.choice(inside, MOST_MASKS_PER_VIEW, replace=False)
+        whole_masks = photo.read_masks(inside)
+        masks = cut_masks(whole_masks, window, side_px)
+        weights = np.ones(len(masks))
+        exhaustive = self._exhaustive and len(inside) < MOST_MASKS_PER_VIEW
+        if self._region_cache is not None and rng.random() < self._region_share:
+            regions = self._regions(photo, self._region_cache, window, side_px, rng)
+            weights = np.concatenate([weights, np.full(len(regions), REGION_WEIGHT)])
+            masks = np.concatenate([masks, regions])
+        masks, weights = drop_useless_masks(masks, weights)
+        image, masks = flip(image, masks, rng, any_direction=self._any_direction)
+        return Scene(recolour(image, rng), masks, weights, exhaustive)
+
+    def _choose_window(self, photo: AnnotatedPhoto, rng: np.random.Generator) -> Window:
+        if rng.random() < self._whole_share:
+            longest = max(photo.height_px, photo.width_px)
+            return Window(0, 0, longest, longest)
+        left, top, width, height = photo.boxes_xywh[int(rng.integers(len(photo.boxes_xywh)))]
+        wanted = max(width, height) * np.exp(rng.uniform(*np.log(self._zoom)))
+        longest = max(photo.height_px, photo.width_px)
+        side = int(np.clip(wanted, min(self._smallest_window_px, longest), longest))
+        squeeze = float(np.exp(rng.uniform(-0.2, 0.2)))
+        view_w, view_h = round(side * squeeze), round(side / squeeze)
+        jitter = rng.uniform(-0.3, 0.3, 2) * (side - max(width, height))
+        centre_x, centre_y = left + width / 2 + jitter[0], top + height / 2 + jitter[1]
+        return Window(
+            left=int(np.clip(centre_x - view_w / 2, 0, max(0, photo.width_px - view_w))),
+            top=int(np.clip(centre_y - view_h / 2, 0, max(0, photo.height_px - view_h))),
+            width=view_w,
+            height=view_h,
+        )
+
+    def _regions(
+        self,
+        photo: AnnotatedPhoto,
+        cache: Path,
+        window: Window,
+        side_px: int,
+        rng: np.random.Generator,
+    ) -> NDArray[np.uint8]:
+        """A few regions of one random level, cut like the masks."""
+        levels = cached_region_levels(photo.path, cache)
+        labels = levels[int(rng.integers(len(levels)))]
+        size_wh = (photo.width_px, photo.height_px)
+        labels = cv2.resize(labels, size_wh, interpolation=cv2.INTER_NEAREST)
+        labels = labels[window.top :, window.left :][: window.height, : window.width]
+        names, areas = np.unique(labels, return_counts=True)
+        names = names[areas >= 0.003 * labels.size]
+        few = rng.choice(names, min(len(names), 6), replace=False)
+        return cut_masks([(labels == n).astype(np.uint8) for n in few], window, side_px, cut=True)
+
+
+def annotations_inside(photo: AnnotatedPhoto, window: Window) -> NDArray[np.intp]:
+    """Annotations of which at least a quarter of the box lies in the window."""
+    left, top, width, height = photo.boxes_xywh.T
+    overlap_w = np.minimum(left + width, window.left + window.width) - np.maximum(left, window.left)
+    overlap_h = np.minimum(top + height, window.top + window.height) - np.maximum(top, window.top)
+    overlap = np.clip(overlap_w, 0, None) * np.clip(overlap_h, 0, None)
+    return np.flatnonzero(overlap >= 0.25 * width * height)
+
+
+def cut_image(image_HWC: NDArray[np.uint8], window: Window, side_px: int) -> NDArray[np.uint8]:
+    """The window as a square of `side_px`, padded where it reaches beyond the photo."""
+    out = np.empty((side_px, side_px, 3), np.uint8)
+    out[:] = PADDING_RGB
+    piece = image_HWC[window.top :, window.left :][: window.height, : window.width]
+    resized = _resize(piece, window, side_px)
+    out[: resized.shape[0], : resized.shape[1]] = resized
+    return out
+
+
+def cut_masks(
+    masks: list[NDArray[np.uint8]], window: Window, side_px: int, *, cut: bool = False
+) -> NDArray[np.uint8]:
+    """Masks of the photo, cut as `cut_image` cuts the photo (`cut`: they are cut already)."""
+    out = np.zeros((len(masks), side_px, side_px), np.uint8)
+    for slot, mask in enumerate(masks):
+        piece = mask
+        if not cut:
+            piece = mask[window.top :, window.left :][: window.height, : window.width]
+        resized = _resize(np.ascontiguousarray(piece) * np.uint8(255), window, side_px)
+        out[slot, : resized.shape[0], : resized.shape[1]] = resized > 127
+    return out
+
+
+def _resize(piece: NDArray[np.uint8], window: Window, side_px: int) -> NDArray[np.uint8]:
+    """Scale so that the whole window would fill `side_px`."""
+    height = max(1, round(piece.shape[0] * side_px / window.height))
+    width = max(1, round(piece.shape[1] * side_px / window.width))
+    # Area averaging where the photo shrinks, or thin things break up; linear where it grows.
+    how = cv2.INTER_AREA if height < piece.shape[0] else cv2.INTER_LINEAR
+    size_wh = (min(width, side_px), min(height, side_px))
+    return np.asarray(cv2.resize(piece, size_wh, interpolation=how), np.uint8)

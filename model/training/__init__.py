@@ -1,0 +1,1 @@
+"""How a promptable model learns: losses, simulated rounds, the loop. Knows no data sets."""

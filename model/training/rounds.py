@@ -1,0 +1,325 @@
+"""One training batch: simulated annotators click for several rounds on every mask (paper, app. A).
+
+The image encoder runs once; each round's gradient is collected on the embedding, so that memory
+holds one round at a time whatever the number of rounds.
+
+Shape suffixes: B pictures, P = B * M prompts, K clicks so far, h and w of the low-resolution
+logits, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from model.clicks import next_click, random_error_click
+from model.network.prompt_encoder import LABEL_PADDING
+from model.network.sam import Sam
+from model.training.examples import TrainingBatch
+from model.training.losses import MaskLossParameters, edge_loss, mask_losses, true_iou
+
+SINGLE = 0
+FIRST_OF_THREE = 1
+
+
+class RoundParameters(BaseModel):
+    """How annotators are simulated and what is asked of the answers."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    round_shares: tuple[float, ...] = Field(
+        default=(0.4, 0.35, 0.25), description="how often a batch gets 1, 2, ... rounds"
+    )
+    box_share: float = Field(
+        default=0.5, ge=0, le=1, description="how often the first prompt is a box, not a point"
+    )
+    innermost_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="how often a later click is the error's innermost point, not a random one",
+    )
+    rounds_without_click: int = Field(
+        default=0,
+        ge=0,
+        description="last rounds that only feed the logits back (paper: 2, one of them early)",
+    )
+    single_on_first_point: float = Field(
+        default=0.25, ge=0, description="weight of the single mask where one point is ambiguous"
+    )
+    iou_weight: float = Field(default=1.0, ge=0, description="weight of the IoU head's error")
+    edge_weight: float = Field(
+        default=0.3, ge=0, description="weight of outlines drawn from the embedding; 0: none"
+    )
+    logits_upsampling: int = Field(
+        default=2, ge=1, description="the loss is taken on logits enlarged by this factor"
+    )
+
+
+@dataclass(frozen=True)
+class BatchFigures:
+    """What one batch said, for the log: means over its prompts."""
+
+    loss: float
+    edge_loss: float
+    iou_first_round: float
+    iou_last_round: float
+    iou_error: float
+    rounds: int
+
+
+class EdgeHead(nn.Module):
+    """Outlines at stride 4 from the embedding: an aid to training, dropped afterwards."""
+
+    def __init__(self, channels: int = 256) -> None:
+        super().__init__()
+        self.to_pixels = nn.Conv2d(channels, 16, 1)
+
+    def forward(self, embedding_BChw: Tensor) -> Tensor:
+        """(B, C, h, w) -> logits (B, 4h, 4w)."""
+        return F.pixel_shuffle(self.to_pixels(embedding_BChw), 4).squeeze(1)
+
+
+class SimulatedRounds:
+    """Runs batches forward and backward; gradients add up in the network.
+
+    Args:
+        sam: the network that is trained.
+        edge_head: draws outlines from the embedding, or None.
+        parameters: how annotators are simulated.
+    """
+
+    def __init__(self, sam: Sam, edge_head: EdgeHead | None, parameters: RoundParameters) -> None:
+        self._sam = sam
+        self._edge_head = edge_head
+        self._parameters = parameters
+
+    def run(
+        self,
+        batch: TrainingBatch,
+        loss: MaskLossParameters,
+        rng: np.random.Generator,
+        scale: float = 1.0,
+    ) -> BatchFigures:
+        """Forward and backward of all rounds of one batch.
+
+        Args:
+            batch: examples of one size.
+            loss: the mask loss of this step.
+            rng: the annotators' choices.
+            scale: factor on all gradients, for accumulation.
+        """
+        embedding = self.embed(batch)
+        edges = self._edges(embedding, batch)
+        collected = embedding.detach().requires_grad_(embedding.requires_grad)
+        figures, rounds = self._rounds(collected, batch, loss, rng, scale)
+        if embedding.requires_grad:
+            total = (embedding * collected.grad).sum()
+            total = total + edges * (scale * self._parameters.edge_weight)
+            total.backward()
+        losses, ious, errors = zip(*figures, strict=True)
+        return BatchFigures(
+            loss=float(np.mean(losses)),
+            edge_loss=float(edges.detach()),
+            iou_first_round=ious[0],
+            iou_last_round=ious[-1],
+            iou_error=float(np.mean(errors)),
+            rounds=rounds,
+        )
+
+    def embed(self, batch: TrainingBatch) -> Tensor:
+        """Pictures to embeddings (B, C, h, w)."""
+        device = self._sam.device
+        image_B3SS = torch.from_numpy(batch.image_BSSC).to(device).permute(0, 3, 1, 2).float()
+        embedding: Tensor = self._sam.image_encoder(self._sam.normalise(image_B3SS))
+        return embedding
+
+    def _edges(self, embedding: Tensor, batch: TrainingBatch) -> Tensor:
+        if self._edge_head is None or not self._parameters.edge_weight:
+            return embedding.new_zeros(())
+        edges_B1SS = torch.from_numpy(batch.edges_BSS).to(embedding.device).unsqueeze(1)
+        known = F.max_pool2d((edges_B1SS == 255).float(), 4).squeeze(1) == 0
+        edges = F.max_pool2d((edges_B1SS == 1).float(), 4).squeeze(1)
+        return edge_loss(self._edge_head(embedding), edges, known.float(), weight=2.0)
+
+    def _rounds(
+        self,
+        embedding: Tensor,
+        batch: TrainingBatch,
+        loss: MaskLossParameters,
+        rng: np.random.Generator,
+        scale: float,
+    ) -> tuple[list[tuple[float, float, float]], int]:
+        parameters = self._parameters
+        shares = np.asarray(parameters.round_shares)
+        rounds = 1 + int(rng.choice(len(shares), p=shares / shares.sum()))
+        starts_with_box = rng.random() < parameters.box_share
+        session = _Session.begin(batch, embedding, starts_with_box, parameters.logits_upsampling)
+        figures = []
+        for number in range(rounds):
+            logits, iou_P4 = self._answer(embedding, session)
+            is_ambiguous = number == 0 and not starts_with_box
+            value, true_P4 = self._loss(logits, iou_P4, session, loss, is_ambiguous)
+            (value * scale).backward()  # type: ignore[no-untyped-call]
+            best_P = _best_mask(iou_P4.detach(), is_ambiguous)
+            iou_of_best = true_P4.gather(1, best_P[:, None]).squeeze(1)[session.is_object_P]
+            error = (iou_P4.detach() - true_P4)[:, FIRST_OF_THREE:].abs().mean()
+            figures.append((float(value.detach()), float(iou_of_best.mean()), float(error)))
+            if number + 1 < rounds:
+                keep_clicks = number + 1 >= rounds - parameters.rounds_without_click
+                session = session.after(
+                    logits.detach(), best_P, rng, parameters.innermost_share, click=not keep_clicks
+                )
+        return figures, rounds
+
+    def _answer(self, embedding: Tensor, session: _Session) -> tuple[Tensor, Tensor]:
+        """All four masks at the loss's resolution, and their predicted IoU."""
+        hw = (embedding.shape[2], embedding.shape[3])
+        sparse, dense = self._sam.prompt_encoder(
+            session.points_PK2,
+            session.labels_PK,
+            session.boxes_P4,
+            session.logits_P1hw,
+            embedding_hw=hw,
+        )
+        positions = self._sam.prompt_encoder.dense_positions(hw)
+        masks = len(session.is_object_P) // len(embedding)
+        repeated = embedding.repeat_interleave(masks, dim=0)
+        logits, iou_P4 = self._sam.mask_decoder(repeated, positions, sparse, dense)
+        return logits, iou_P4
+
+    def _loss(
+        self,
+        logits_P4hw: Tensor,
+        iou_P4: Tensor,
+        session: _Session,
+        parameters: MaskLossParameters,
+        is_ambiguous: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss of the round, and the true IoU of every mask (P, 4)."""
+        enlarged = F.interpolate(
+            logits_P4hw,
+            scale_factor=float(self._parameters.logits_upsampling),
+            mode="bilinear",
+            align_corners=False,
+        )
+        losses_P4 = mask_losses(enlarged, session.target_Phw, parameters)
+        single_weight = self._parameters.single_on_first_point if is_ambiguous else 1.0
+        # Only the best of the three is taught: the others stay free to mean something else.
+        per_prompt_P = losses_P4[:, FIRST_OF_THREE:].min(1).values
+        per_prompt_P = per_prompt_P + single_weight * losses_P4[:, SINGLE]
+        object_P = session.is_object_P.float()
+        mask_loss = (per_prompt_P * object_P).sum() / object_P.sum().clamp(min=1)
+        true_P4 = true_iou(enlarged, session.target_Phw) * object_P[:, None]
+        iou_loss = F.mse_loss(iou_P4, true_P4)
+        return mask_loss + self._parameters.iou_weight * iou_loss, true_P4
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What the annotators of one batch know and have said so far."""
+
+    points_PK2: Tensor | None
+    labels_PK: Tensor | None
+    boxes_P4: Tensor | None
+    logits_P1hw: Tensor | None
+    target_Phw: Tensor
+    is_object_P: Tensor
+    pixel_stride: int
+
+    @classmethod
+    def begin(
+        cls, batch: TrainingBatch, embedding: Tensor, with_box: bool, logits_upsampling: int
+    ) -> _Session:
+        device = embedding.device
+        side_px = batch.masks_BMSS.shape[-1]
+        logits_side = 4 * embedding.shape[-1] * logits_upsampling
+        masks_P1SS = torch.from_numpy(batch.masks_BMSS).to(device).flatten(0, 1).unsqueeze(1)
+        target_Phw = F.avg_pool2d(masks_P1SS.float(), side_px // logits_side).squeeze(1)
+        points = torch.from_numpy(batch.points_BM2).to(device).flatten(0, 1).unsqueeze(1)
+        return cls(
+            points_PK2=None if with_box else points,
+            labels_PK=None if with_box else torch.ones(points.shape[:2], device=device),
+            boxes_P4=torch.from_numpy(batch.boxes_BM4).to(device).flatten(0, 1)
+            if with_box
+            else None,
+            logits_P1hw=None,
+            target_Phw=target_Phw,
+            is_object_P=torch.from_numpy(batch.is_object_BM).to(device).flatten(),
+            pixel_stride=side_px // logits_side,
+        )
+
+    def after(
+        self,
+        logits_P4hw: Tensor,
+        best_P: Tensor,
+        rng: np.random.Generator,
+        innermost_share: float,
+        *,
+        click: bool,
+    ) -> _Session:
+        """The next round: the best mask's logits go back in, with one more click."""
+        index = best_P[:, None, None, None].expand(-1, 1, *logits_P4hw.shape[2:])
+        fed_back_P1hw = logits_P4hw.gather(1, index)
+        points_PK2, labels_PK = self.points_PK2, self.labels_PK
+        if click:
+            size = self.target_Phw.shape[-2:]
+            predicted_Phw = F.interpolate(fed_back_P1hw, size=size, mode="bilinear").squeeze(1) > 0
+            xy_P2, label_P = _error_clicks(
+                predicted_Phw.cpu().numpy(),
+                (self.target_Phw >= 0.5).cpu().numpy(),
+                self.is_object_P.cpu().numpy(),
+                rng,
+                innermost_share,
+            )
+            # Centre of the coarse pixel, in pixels of the picture.
+            xy_P2 = (xy_P2 + 0.5) * self.pixel_stride - 0.5
+            new_points = torch.from_numpy(xy_P2).to(fed_back_P1hw.device).unsqueeze(1)
+            new_labels = torch.from_numpy(label_P).to(fed_back_P1hw.device).unsqueeze(1)
+            if points_PK2 is None or labels_PK is None:
+                points_PK2, labels_PK = new_points, new_labels
+            else:
+                points_PK2 = torch.cat([points_PK2, new_points], dim=1)
+                labels_PK = torch.cat([labels_PK, new_labels], dim=1)
+        return _Session(
+            points_PK2=points_PK2,
+            labels_PK=labels_PK,
+            boxes_P4=self.boxes_P4,
+            logits_P1hw=fed_back_P1hw,
+            target_Phw=self.target_Phw,
+            is_object_P=self.is_object_P,
+            pixel_stride=self.pixel_stride,
+        )
+
+
+def _best_mask(iou_P4: Tensor, is_ambiguous: bool) -> Tensor:
+    """Which mask an annotator would go on from: the best of three, or the single one."""
+    if is_ambiguous:
+        return iou_P4[:, FIRST_OF_THREE:].argmax(1) + FIRST_OF_THREE
+    return torch.full((len(iou_P4),), SINGLE, device=iou_P4.device)
+
+
+def _error_clicks(
+    predicted_Phw: NDArray[np.bool_],
+    truth_Phw: NDArray[np.bool_],
+    is_object_P: NDArray[np.bool_],
+    rng: np.random.Generator,
+    innermost_share: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One click a prompt; none (label -1) where all is right or nothing is there."""
+    xy_P2 = np.zeros((len(truth_Phw), 2), np.float32)
+    label_P = np.full(len(truth_Phw), LABEL_PADDING, np.float32)
+    for p in np.flatnonzero(is_object_P):
+        if rng.random() < innermost_share:
+            click = next_click(predicted_Phw[p], truth_Phw[p])
+        else:
+            click = random_error_click(predicted_Phw[p], truth_Phw[p], rng)
+        if click is not None:
+            xy_P2[p], label_P[p] = click.point_xy, click.label
+    return xy_P2, label_P
