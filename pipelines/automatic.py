@@ -6,24 +6,21 @@ spread in `workers` and `beam_pipeline`, and what one shard takes in `shard_work
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
 from model.errors import ConfigurationError, StopError
-from pipelines.coordinator import (
-    Coordinator,
-    Progress,
-    ProgressCallback,
-    ignore_progress,
-    refuse_failures,
-)
+from pipelines.coordinator import Coordinator, refuse_failures
 from pipelines.foreign_runner import make_shards_on_runner
 from pipelines.image_work import ImageRecipe
-from pipelines.planning import PlannedRun, plan_run
+from pipelines.planning import PlannedRun, RunRequest, plan_run
+from pipelines.progress import Progress, ProgressCallback, ignore_progress, progress_of
 from pipelines.promised_model import CheckpointSegmenter, promised_model
 from pipelines.run_config import AutomaticRun
 from pipelines.shard_work import SegmenterFactory, ShardRecipe
+from pipelines.sources import list_photos, source_address
+from pipelines.storage import TEMPORARY
 from pipelines.summary import Summary, write_summary
-from pipelines.totals import add_up
 from pipelines.workers import make_shards_here, make_shards_in_workers
 from stages.parameters import AutomaticParameters
 
@@ -55,15 +52,34 @@ def run_automatic(
             "a dry run makes nothing, so it has no summary: call pipelines.estimate.estimate_run"
         )
     config.refuse_contradictions()
-    model = promised_model(config, segmenter)
+    model = promised_model(config.checkpoint, segmenter)
     parameters, thresholds = config.resolved_parameters(model.recommended)
-    planned = plan_run(config, config.masks_depend_on(parameters, model.model_id))
+    configuration = config.masks_depend_on(parameters, model.model_id)
+    planned = plan_run(_request(config, configuration))
     if planned.pending:
         recipe = _recipe(config, planned, parameters, segmenter)
         _make_shards(config, planned, recipe, progress)
     summary = write_summary(planned.run, planned.manifest, planned.plan, thresholds)
+    planned.run.remove(TEMPORARY)
     refuse_failures(summary.failures, summary.images, config.max_failed_share)
     return summary
+
+
+def _request(config: AutomaticRun, configuration: Mapping[str, Any]) -> RunRequest:
+    return RunRequest(
+        source=source_address(config.source),
+        refs=list_photos(config.source, name=config.source_name),
+        out=config.out,
+        configuration=configuration,
+        checkpoint=config.checkpoint,
+        device=config.device,
+        embed_images=config.embed_images,
+        threads=config.own_threads(),
+        shard_size=config.shard_size,
+        threads_asked=config.threads,
+        append=config.append,
+        retry_failed=config.retry_failed,
+    )
 
 
 def _recipe(
@@ -89,10 +105,10 @@ def _recipe(
 def _make_shards(
     config: AutomaticRun, planned: PlannedRun, recipe: ShardRecipe, progress: ProgressCallback
 ) -> None:
-    begun = _progress(planned)
+    begun = progress_of(planned)
     progress(begun)
     if config.beam_options:
-        make_shards_on_runner(config.beam_options, recipe, planned, begun, progress)
+        make_shards_on_runner(config.beam_options, recipe, planned, progress)
         return
     coordinator = Coordinator(
         planned.pending, begun, max_failed_share=config.max_failed_share, on_progress=progress
@@ -109,17 +125,3 @@ def _make_shards(
             f"{planned.plan.shards - coordinator.progress.shards_done} shards not made. What is "
             "done stays; run the same command again to go on."
         )
-
-
-def _progress(planned: PlannedRun) -> Progress:
-    """What stands at the beginning: all that an earlier call has done."""
-    done = sorted(set(range(planned.plan.shards)) - set(planned.pending))
-    totals = add_up(planned.run, done, planned.manifest.shard_totals)
-    nothing = Progress(rows_planned=planned.plan.rows, shards_planned=planned.plan.shards)
-    return replace(
-        nothing,
-        rows_done=totals.rows,
-        shards_done=totals.shards,
-        masks=totals.masks,
-        failures=totals.failures,
-    )

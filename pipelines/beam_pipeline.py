@@ -11,11 +11,10 @@ from typing import Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
-from apache_beam.utils.shared import Shared
 
 from model.errors import MaskEngineError
-from model.segmenter import PromptableSegmenter
 from pipelines.shard_work import ShardRecipe, make_shard
+from pipelines.shared_model import SharedModel
 from pipelines.sidecar import ShardStats
 from pipelines.work_link import WorkLink, current_link, linked
 
@@ -23,25 +22,17 @@ from pipelines.work_link import WorkLink, current_link, linked
 IN_MEMORY: Final = ("--runner=FnApiRunner", "--direct_running_mode=in_memory")
 
 
-class LoadedSegmenter:
-    """Holds a model: Beam shares objects by weak reference, which not every model allows."""
-
-    def __init__(self, segmenter: PromptableSegmenter) -> None:
-        self.segmenter = segmenter
-
-
 class MakeShard(beam.DoFn):
     """Makes the shard of each number; the model is loaded once in a process."""
 
     def __init__(self, recipe: ShardRecipe) -> None:
         self._recipe = recipe
-        self._shared = Shared()
+        self._model = SharedModel(recipe.load_segmenter)
 
     def setup(self) -> None:
         """Loads the model, or shares the one that another thread has loaded."""
-        load = self._recipe.load_segmenter
         try:
-            self._loaded = self._shared.acquire(lambda: LoadedSegmenter(load()))
+            self._model.load()
         except MaskEngineError as error:
             if not current_link().failed(error):
                 raise
@@ -50,7 +41,7 @@ class MakeShard(beam.DoFn):
         """Makes one shard and yields its sidecar's content."""
         link = current_link()
         try:
-            yield make_shard(shard, self._recipe, self._loaded.segmenter, link)
+            yield make_shard(shard, self._recipe, self._model.segmenter, link)
         except MaskEngineError as error:
             if not link.failed(error):
                 raise

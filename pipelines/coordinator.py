@@ -5,59 +5,17 @@ It is the in-process `WorkLink` itself; `workers` puts pipes between it and othe
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from model.errors import MaskEngineError, StopError
+from pipelines.progress import Progress, ProgressCallback, ignore_progress
 from pipelines.work_link import ImageDone
 
 # Of fewer photos, a share says nothing yet; a run that has no more is judged at its end.
 SMALLEST_JUDGED: Final = 20
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is; of the whole run, also what was done before it was resumed.
-
-    Attributes:
-        rows_planned, rows_done: photos, those tried again counted again.
-        shards_planned, shards_done: files.
-        masks: masks kept.
-        failures: photos that failed, by kind of error.
-    """
-
-    rows_planned: int
-    shards_planned: int
-    rows_done: int = 0
-    shards_done: int = 0
-    masks: int = 0
-    failures: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> int:
-        """Photos that failed."""
-        return sum(self.failures.values())
-
-    def with_image(self, done: ImageDone, *, times: int = 1) -> Progress:
-        """One photo further; `times=-1` takes it back."""
-        failures = Counter(self.failures)
-        if done.error:
-            failures[done.error] += times
-        return replace(
-            self,
-            rows_done=self.rows_done + times,
-            masks=self.masks + done.masks * times,
-            failures=dict(failures),
-        )
-
-
-ProgressCallback = Callable[[Progress], None]
-
-
-def ignore_progress(_progress: Progress) -> None:
-    """The callback of those who do not want to know."""
 
 
 class Coordinator:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 from model.errors import MaskEngineError, StopError
-from pipelines.coordinator import Progress, ProgressCallback
 from pipelines.planning import PlannedRun
-from pipelines.run_folder import done_shards
+from pipelines.progress import ProgressCallback, progress_of
 from pipelines.shard_work import ShardRecipe
-from pipelines.totals import add_up
 from pipelines.workers import without_import_noise
 
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -21,7 +18,6 @@ def make_shards_on_runner(
     options: Sequence[str],
     recipe: ShardRecipe,
     planned: PlannedRun,
-    begun: Progress,
     progress: ProgressCallback,
 ) -> None:
     """Makes all pending shards with Beam options of the user's own.
@@ -32,7 +28,7 @@ def make_shards_on_runner(
     with without_import_noise():
         from pipelines.beam_pipeline import run_on
     ended = threading.Event()
-    look = threading.Thread(target=_watch, args=(planned, begun, progress, ended), daemon=True)
+    look = threading.Thread(target=_watch, args=(planned, progress, ended), daemon=True)
     look.start()
     try:
         run_on(options, recipe, planned.pending)
@@ -49,24 +45,13 @@ def make_shards_on_runner(
         look.join()
 
 
-def _watch(
-    planned: PlannedRun, begun: Progress, progress: ProgressCallback, ended: threading.Event
-) -> None:
-    seen = begun.shards_done
+def _watch(planned: PlannedRun, progress: ProgressCallback, ended: threading.Event) -> None:
+    seen = -1
     while True:
         last_look = ended.wait(SECONDS_BETWEEN_LOOKS)
-        done = done_shards(planned.run, planned.manifest.shard_totals)
-        if len(done) != seen:
-            seen = len(done)
-            totals = add_up(planned.run, done, planned.manifest.shard_totals)
-            progress(
-                replace(
-                    begun,
-                    rows_done=totals.rows,
-                    shards_done=seen,
-                    masks=totals.masks,
-                    failures=totals.failures,
-                )
-            )
+        now = progress_of(planned)
+        if now.shards_done != seen:
+            seen = now.shards_done
+            progress(now)
         if last_look:
             return

@@ -1,4 +1,4 @@
-"""From a configuration to a run that may begin or go on: planned, checked, nothing mixed in."""
+"""From what is asked to a run that may begin or go on: planned, checked, nothing mixed in."""
 
 from __future__ import annotations
 
@@ -20,14 +20,42 @@ from pipelines.manifest import (
     versions,
 )
 from pipelines.plan import Plan, default_shard_size, read_plan
-from pipelines.run_config import AutomaticRun
 from pipelines.run_folder import SUMMARY_FILE, done_shards, prepare_folder, shard_name
-from pipelines.sources import list_photos, source_address
 from pipelines.storage import Folder
 from stages.photos import PASSING_KINDS
 from stages.records import ImageRef
 
 LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What planning has to know of a run, whatever its stage.
+
+    Attributes:
+        source: address of the photos, written in full.
+        refs: the photos, at least one, in the order they are planned.
+        out: address of the run's folder.
+        configuration: everything that changes masks.
+        checkpoint, device: as the user named them.
+        embed_images: whether shards hold the photos.
+        threads: threads a worker of a new run.
+        shard_size, threads_asked: None where the user did not say.
+        append, retry_failed: what may be added to an old run.
+    """
+
+    source: str
+    refs: Sequence[ImageRef]
+    out: str
+    configuration: Mapping[str, Any]
+    checkpoint: str = ""
+    device: str = "cpu"
+    embed_images: bool = False
+    threads: int = 1
+    shard_size: int | None = None
+    threads_asked: int | None = None
+    append: bool = False
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,24 +75,19 @@ class PlannedRun:
     pending: tuple[int, ...]
 
 
-def plan_run(config: AutomaticRun, configuration: Mapping[str, Any]) -> PlannedRun:
+def plan_run(request: RunRequest) -> PlannedRun:
     """Plans a new run, or checks that an old one goes on as it began.
 
-    Args:
-        config: the run.
-        configuration: everything that changes masks (`AutomaticRun.masks_depend_on`).
-
     Raises:
-        ConfigurationError: if the source, the folder or a changed setting forbids it.
+        ConfigurationError: if the folder or a changed setting forbids it.
     """
-    refs = list_photos(config.source, name=config.source_name)
-    run = prepare_folder(config.out)
+    run = prepare_folder(request.out)
     begun = read_manifest(run)
     if begun is None:
-        manifest, plan = _new_run(config, configuration, refs)
+        manifest, plan = _new_run(request)
     else:
-        _refuse_other_run(run, begun, config, configuration, refs)
-        manifest, plan = _continued(run, begun, config, refs)
+        _refuse_other_run(run, begun, request)
+        manifest, plan = _continued(run, begun, request)
     if manifest != begun:
         plan.write(run)
         manifest.write(run)
@@ -75,25 +98,23 @@ def plan_run(config: AutomaticRun, configuration: Mapping[str, Any]) -> PlannedR
     return PlannedRun(run, manifest, plan, pending)
 
 
-def _new_run(
-    config: AutomaticRun, configuration: Mapping[str, Any], refs: Sequence[ImageRef]
-) -> tuple[Manifest, Plan]:
-    shard_size = config.shard_size or default_shard_size(len(refs))
-    plan = Plan.empty().extended(refs, shard_size=shard_size)
+def _new_run(request: RunRequest) -> tuple[Manifest, Plan]:
+    shard_size = request.shard_size or default_shard_size(len(request.refs))
+    plan = Plan.empty().extended(request.refs, shard_size=shard_size)
     manifest = Manifest(
-        source=source_address(config.source),
-        source_name=refs[0].source,
+        source=request.source,
+        source_name=request.refs[0].source,
         photos=plan.photos,
         rows=plan.rows,
         shard_size=shard_size,
         shard_totals=(plan.shards,),
         input_digest=plan.input_digest(),
-        configuration=dict(configuration),
-        configuration_digest=configuration_digest(configuration),
-        checkpoint=config.checkpoint,
-        embed_images=config.embed_images,
-        threads=config.own_threads(),
-        device=config.device,
+        configuration=dict(request.configuration),
+        configuration_digest=configuration_digest(request.configuration),
+        checkpoint=request.checkpoint,
+        embed_images=request.embed_images,
+        threads=request.threads,
+        device=request.device,
         hardware=hardware(),
         versions=versions(),
         created=timestamp(),
@@ -101,46 +122,35 @@ def _new_run(
     return manifest, plan
 
 
-def _refuse_other_run(
-    run: Folder,
-    begun: Manifest,
-    config: AutomaticRun,
-    configuration: Mapping[str, Any],
-    refs: Sequence[ImageRef],
-) -> None:
+def _refuse_other_run(run: Folder, begun: Manifest, request: RunRequest) -> None:
     now: dict[str, Any] = {
-        "source": source_address(config.source),
-        "source_name": refs[0].source,
-        "configuration": dict(configuration),
-        "embed_images": config.embed_images,
+        "source": request.source,
+        "source_name": request.refs[0].source,
+        "configuration": dict(request.configuration),
+        "embed_images": request.embed_images,
     }
-    now |= {
-        name: value
-        for name, value in (("shard_size", config.shard_size), ("threads", config.threads))
-        if value is not None
-    }
+    asked = {"shard_size": request.shard_size, "threads": request.threads_asked}
+    now |= {name: value for name, value in asked.items() if value is not None}
     refuse_changes(run, begun, now)
-    if config.device != begun.device:
+    if request.device != begun.device:
         LOGGER.warning(
             "%s: begun on %s, goes on on %s: masks may differ in single pixels from one kind of "
             "device to another",
             run.address,
             begun.device,
-            config.device,
+            request.device,
         )
 
 
-def _continued(
-    run: Folder, begun: Manifest, config: AutomaticRun, refs: Sequence[ImageRef]
-) -> tuple[Manifest, Plan]:
+def _continued(run: Folder, begun: Manifest, request: RunRequest) -> tuple[Manifest, Plan]:
     # A run killed between its plan and its manifest may have planned more than it promised.
     plan = read_plan(run).first_shards(begun.shard_totals[-1])
-    new = _new_photos(run, plan, refs, append=config.append)
+    new = _new_photos(run, plan, request)
     totals = begun.shard_totals
     if new:
         plan = plan.extended(new, shard_size=begun.shard_size)
         totals = (*totals, plan.shards)
-    if config.retry_failed:
+    if request.retry_failed:
         for revision, images in _to_retry(run, begun, plan).items():
             plan = plan.extended(images, shard_size=begun.shard_size, revision=revision)
             totals = (*totals, plan.shards)
@@ -155,15 +165,13 @@ def _continued(
     return begun.model_copy(update=changes), plan
 
 
-def _new_photos(
-    run: Folder, plan: Plan, refs: Sequence[ImageRef], *, append: bool
-) -> list[ImageRef]:
+def _new_photos(run: Folder, plan: Plan, request: RunRequest) -> list[ImageRef]:
     """Photos to add; photos that are gone stay planned and become rows that say so."""
     planned = plan.image_ids()
-    new = [ref for ref in refs if ref.image_id not in planned]
-    if append:
+    new = [ref for ref in request.refs if ref.image_id not in planned]
+    if request.append:
         return new
-    listed = {ref.image_id for ref in refs}
+    listed = {ref.image_id for ref in request.refs}
     paths_by_id = zip(*(plan.table[name].to_pylist() for name in ("image_id", "path")), strict=True)
     gone_paths = sorted({path for image, path in paths_by_id if image not in listed})
     if not new and not gone_paths:

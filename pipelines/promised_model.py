@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model.segmenter import PromptableSegmenter
-from pipelines.run_config import AutomaticRun
 from pipelines.shard_work import SegmenterFactory
 
 
@@ -43,11 +42,11 @@ class PromisedModel:
     recommended: Mapping[str, float] | None = None
 
 
-def promised_model(config: AutomaticRun, segmenter: SegmenterFactory | None) -> PromisedModel:
+def promised_model(checkpoint: str, segmenter: SegmenterFactory | None) -> PromisedModel:
     """What is known of the model before it runs.
 
     Args:
-        config: names a checkpoint.
+        checkpoint: a name, or the path of a file.
         segmenter: a factory of the caller's own, which takes the checkpoint's place.
 
     Raises:
@@ -57,6 +56,6 @@ def promised_model(config: AutomaticRun, segmenter: SegmenterFactory | None) -> 
         return PromisedModel(segmenter().model_id)
     from model.checkpoints import read_card
 
-    card = read_card(config.checkpoint)
+    card = read_card(checkpoint)
     advice = None if card.thresholds is None else dataclasses.asdict(card.thresholds)
     return PromisedModel(card.model_id, advice)

@@ -16,11 +16,10 @@ from typing import Final
 from model.errors import CheckpointError, ShardError
 from model.segmenter import PromptableSegmenter
 from pipelines.image_work import ImageRecipe, LoadedPhoto, load_photo, make_row
-from pipelines.manifest import timestamp
 from pipelines.plan import PlannedImage, read_planned_shard
 from pipelines.run_folder import shard_name
 from pipelines.shards import write_rows
-from pipelines.sidecar import ShardStats, Tally, peak_memory_bytes
+from pipelines.sidecar import ShardStats, Tally
 from pipelines.storage import Folder
 from pipelines.work_link import ImageDone, WorkLink
 from stages.records import ImageRow
@@ -93,7 +92,12 @@ def make_shard(
         )
         tally.spend("write", written.encode_seconds)
         _check_conservation(shard, len(planned), written.rows)
-        stats = _stats(shard, tally, recipe, wall_seconds=time.perf_counter() - started)
+        stats = tally.stats(
+            shard,
+            wall_seconds=time.perf_counter() - started,
+            workers=recipe.workers,
+            threads=recipe.threads,
+        )
         stats.write(recipe.run)
     link.shard_done(shard)
     return stats
@@ -146,20 +150,3 @@ def _check_conservation(shard: int, planned: int, written: int) -> None:
             f"shard {shard} would hold {written} rows for {planned} planned photos. Every photo "
             "has to be one row, so it was not written; this is a defect of mask-engine."
         )
-
-
-def _stats(shard: int, tally: Tally, recipe: ShardRecipe, *, wall_seconds: float) -> ShardStats:
-    return ShardStats(
-        shard=shard,
-        rows=tally.rows,
-        revised=tuple(tally.revised),
-        masks=tally.masks,
-        failed=tuple(tally.failed),
-        dropped=dict(sorted(tally.dropped.items())),
-        seconds=tally.seconds,
-        wall_seconds=wall_seconds,
-        workers=recipe.workers,
-        threads=recipe.threads,
-        peak_memory_bytes=peak_memory_bytes(),
-        finished=timestamp(),
-    )

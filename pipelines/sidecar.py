@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.manifest import timestamp
 from pipelines.run_folder import stats_path
 from pipelines.storage import Folder
 from stages.records import ImageRow
@@ -100,6 +101,23 @@ class Tally:
     def spend(self, step: str, seconds: float) -> None:
         """Adds seconds to a step."""
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
+
+    def stats(self, shard: int, *, wall_seconds: float, workers: int, threads: int) -> ShardStats:
+        """The sidecar of a shard whose rows were all counted."""
+        return ShardStats(
+            shard=shard,
+            rows=self.rows,
+            revised=tuple(self.revised),
+            masks=self.masks,
+            failed=tuple(self.failed),
+            dropped=dict(sorted(self.dropped.items())),
+            seconds=self.seconds,
+            wall_seconds=wall_seconds,
+            workers=workers,
+            threads=threads,
+            peak_memory_bytes=peak_memory_bytes(),
+            finished=timestamp(),
+        )
 
 
 def peak_memory_bytes() -> int:
