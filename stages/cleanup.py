@@ -37,6 +37,8 @@ def clean(patch: MaskPatch, size_hw: tuple[int, int], min_area_px: int) -> MaskP
     """
     if min_area_px == 0:
         return patch
+    if not patch.inside_HW.size:  # OpenCV crashes on an image without pixels
+        return None
     islands, island_areas = _regions(patch.inside_HW)
     large = island_areas >= min_area_px
     if not large.any():

@@ -28,6 +28,7 @@ PASSING_KINDS: Final = frozenset({"network", "timeout"})
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 EXTENSIONS: Final = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif"),
+    *(".heic", ".heif"),  # cannot be read, and shall not be passed over without a word
     *(".tif", ".tiff", ".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".jp2", ".j2k"),
 )
 
@@ -47,14 +48,12 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIGNATURES: Final = (
-    b"\xff\xd8\xff",
-    b"\x89PNG",
-    b"GIF8",
-    b"RIFF",
-    b"II*\0",
-    b"MM\0*",
-    b"BM",
+    *(b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM"),
     b"\0\0\0\x0cjP",
+)
+# Files of the HEIF family name their kind after "ftyp"; of these only AVIF can be read.
+_HEIF_BRANDS: Final = frozenset(
+    {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 )
 _DECODING_ERRORS: Final = (
     OSError,
@@ -112,7 +111,7 @@ def decode_photo(data: bytes, limits: PhotoLimits | None = None) -> Photo:
             would give half the masks without a word.
     """
     with open_photo(data, limits or PhotoLimits()) as image:
-        pixels = np.asarray(to_rgb(upright(image)))
+        pixels = np.asarray(upright_rgb(image))
     return Photo(np.ascontiguousarray(pixels), hashlib.sha256(data).hexdigest())
 
 
@@ -145,10 +144,18 @@ def orientation(image: Image.Image) -> int:
     return value if value in _TURNS else 1
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """The loaded image, turned as its EXIF says (Pillow turns TIFFs itself on loading)."""
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A loaded image in 8-bit RGB, turned as its EXIF says (Pillow turns TIFFs on loading).
+
+    Raises:
+        RecordError: of kind `unreadable`, if its colour mode cannot be converted.
+    """
     turn = _TURNS.get(orientation(image))
-    return image if turn is None else image.transpose(turn)
+    try:
+        rgb = to_rgb(image)
+        return rgb if turn is None else rgb.transpose(turn)
+    except _DECODING_ERRORS as error:
+        raise _decoding_error(error, image.format) from error
 
 
 def _check_bytes(data: bytes, limits: PhotoLimits) -> None:
@@ -173,15 +180,23 @@ def _open_header(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except _DECODING_ERRORS as error:
-        if data.startswith(_SIGNATURES):
-            raise RecordError(
-                "unreadable", f"starts like a photo, but its header cannot be read: {error}"
-            ) from error
-        raise RecordError("not_an_image", _not_an_image(data)) from error
+        raise _header_error(data) from error
 
 
-def _not_an_image(data: bytes) -> str:
-    return f"no photo that can be read ({', '.join(FORMATS)}); it starts with {data[:8]!r}"
+def _header_error(data: bytes) -> RecordError:
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return RecordError(
+            "unreadable",
+            "a damaged AVIF, or a HEIF (HEIC) photo, which cannot be read: convert it to JPEG",
+        )
+    if data.startswith(_SIGNATURES):
+        return RecordError(
+            "unreadable", "starts like a photo, but its header is damaged or cut short"
+        )
+    return RecordError(
+        "not_an_image",
+        f"no photo of a kind that is read ({', '.join(FORMATS)}): it starts with {data[:8]!r}",
+    )
 
 
 def _decoding_error(error: Exception, format_name: str | None) -> RecordError:

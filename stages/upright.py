@@ -13,8 +13,7 @@ from typing import Final
 from PIL import Image
 
 from model.errors import RecordError
-from stages.photo_modes import to_rgb
-from stages.photos import PhotoLimits, open_photo, orientation, upright
+from stages.photos import PhotoLimits, open_photo, orientation, upright_rgb
 
 # JPEG segments that say something about the photo and nothing about its pixels: EXIF and XMP
 # (APP1), Photoshop and IPTC (APP13), comments. The colour profile and Adobe's transform stay.
@@ -45,7 +44,7 @@ def upright_file(data: bytes, limits: PhotoLimits | None = None) -> bytes:
             return _jpeg_without_metadata(data)
         if not turned and data.startswith(_PNG_SIGNATURE):
             return _png_without_metadata(data)
-        pixels = to_rgb(upright(image))
+        pixels = upright_rgb(image)
     return _encode(pixels, as_jpeg=data.startswith(b"\xff\xd8"))
 
 
