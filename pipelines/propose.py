@@ -88,7 +88,7 @@ class _ProposeForPhoto(beam.DoFn):
     def setup(self) -> None:
         self._model.load()
 
-    def process(self, photo: ImageRef) -> Iterator[ImageRow | TaggedOutput]:
+    def process(self, photo: ImageRef) -> Iterator[ImageRow | TaggedOutput[str, ImageRow]]:
         planned = PlannedImage(photo, revision=0)
         load = partial(load_photo, planned, self._recipe)
         row, _ = make_row(planned, load, self._model.segmenter, self._recipe)
