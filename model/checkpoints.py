@@ -79,8 +79,9 @@ def load_checkpoint(
             f"{path} is of the architecture {card.architecture!r}, expected one of "
             f"{', '.join(sorted(ARCHITECTURES))}: a newer mask-engine wrote it; update"
         )
-    # On "meta" nothing is allocated or drawn at random: the file's tensors become the weights.
-    with torch.device("meta"):
+    # The file's tensors become the weights, so the large networks are laid out on "meta" without
+    # memory or random draws; the tiny one is built sooner than torch imports what "meta" needs.
+    with torch.device("cpu" if card.architecture == "tiny" else "meta"):
         sam = build_sam(card.architecture)
     _check_fit(weights, sam.state_dict(), card.architecture, path)
     sam.load_state_dict(_as_float32(weights, path), strict=True, assign=True)

@@ -161,8 +161,8 @@ def _spread(x_PLC: Tensor, convolution: nn.ConvTranspose2d) -> Tensor:
     """The transposed convolution as a linear layer: (P, L, C) -> (P, 4 L, C'), cell by cell."""
     weight = convolution.weight.permute(2, 3, 1, 0).flatten(0, 2)
     bias = cast(Tensor, convolution.bias)
-    out_channels = len(bias)
-    return F.linear(x_PLC, weight, bias.repeat(4)).reshape(len(x_PLC), -1, out_channels)
+    prompts, cells, _ = x_PLC.shape
+    return F.linear(x_PLC, weight, bias.repeat(4)).reshape(prompts, 4 * cells, len(bias))
 
 
 def _unfold_blocks(logits_PMA: Tensor, hw: tuple[int, int]) -> Tensor:
