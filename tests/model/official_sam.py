@@ -50,16 +50,19 @@ def official_mask_decoder() -> official.MaskDecoder:
     return official.MaskDecoder(transformer_dim=256, transformer=transformer)
 
 
-def official_small_sam(seed: int = 0) -> official.Sam:
-    """The public network at 512 px with a stub encoder."""
+def official_small_sam(input_size: int = INPUT_SIZE, seed: int = 0) -> official.Sam:
+    """The public network with a stub encoder; 512 px as the tiny network, or less to be quick."""
     torch.manual_seed(seed)
-    sam = official.Sam(StubEncoder(), official_prompt_encoder(), official_mask_decoder())
+    sam = official.Sam(
+        StubEncoder(input_size), official_prompt_encoder(input_size), official_mask_decoder()
+    )
     return sharpen(sam).eval()
 
 
 def same_small_sam(reference: official.Sam) -> Sam:
     """Our network with the weights of `official_small_sam`."""
-    sam = Sam("tiny", INPUT_SIZE, StubEncoder(), PromptEncoder(), MaskDecoder())
+    input_size = reference.image_encoder.img_size
+    sam = Sam("tiny", input_size, StubEncoder(input_size), PromptEncoder(), MaskDecoder())
     sam.load_state_dict(reference.state_dict(), strict=True)
     return sam.eval()
 

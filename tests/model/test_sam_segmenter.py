@@ -12,6 +12,7 @@ from segment_anything import SamPredictor
 
 from model.network.architectures import build_sam
 from model.network.mask_decoder import Attended
+from model.network.sam import Sam
 from model.prompts import Prompt
 from model.sam_segmenter import SamSegmenter
 from model.segmenter import Embedding, Proposals
@@ -24,31 +25,43 @@ from tests.model.official_sam import (
     sharpen,
 )
 
-LOGITS = INPUT_SIZE // 4
+SMALL = 128
+LOGITS = SMALL // 4
 
 
 @pytest.fixture(scope="module")
 def reference() -> SamPredictor:
+    """At the tiny network's size: 512 px, 32 x 32 cells."""
     return SamPredictor(official_small_sam())
 
 
 @pytest.fixture(scope="module")
-def segmenter(reference: SamPredictor) -> SamSegmenter:
+def equal_segmenter(reference: SamPredictor) -> SamSegmenter:
     return SamSegmenter(loaded(same_small_sam(reference.model)))
 
 
-def earlier_logits(side: int = LOGITS) -> NDArray[np.float32]:
+@pytest.fixture(scope="module")
+def small_sam() -> Sam:
+    return same_small_sam(official_small_sam(SMALL))
+
+
+@pytest.fixture(scope="module")
+def segmenter(small_sam: Sam) -> SamSegmenter:
+    return SamSegmenter(loaded(small_sam))
+
+
+def earlier_logits(side: int) -> NDArray[np.float32]:
     y, x = np.mgrid[0:side, 0:side] / side
     return (8 - 40 * np.hypot(y - 0.4, x - 0.6)).astype(np.float32)
 
 
-def prompts_of_every_kind(height: int, width: int) -> dict[str, Prompt]:
+def prompts_of_every_kind(height: int, width: int, logits_side: int = LOGITS) -> dict[str, Prompt]:
     def at(x: float, y: float) -> list[float]:
         return [x * (width - 1), y * (height - 1)]
 
     box = [*at(0.2, 0.1), *at(0.8, 0.7)]
     many = [at(i / 10, (i * 7 % 10) / 10) for i in range(11)]
-    logits = earlier_logits()
+    logits = earlier_logits(logits_side)
     return {
         "positive point": Prompt.of([at(0.3, 0.4)]),
         "positive and negative": Prompt.of([at(0.3, 0.4), at(0.9, 0.2)], [1, 0]),
@@ -100,22 +113,31 @@ def assert_equal_answers(
 
 @pytest.mark.parametrize("multimask", [True, False])
 def test_every_kind_of_prompt_equals_the_official_predictor(
-    segmenter: SamSegmenter, reference: SamPredictor, multimask: bool
+    equal_segmenter: SamSegmenter, reference: SamPredictor, multimask: bool
 ) -> None:
-    prompts = prompts_of_every_kind(300, 700)
-    assert_equal_answers(segmenter, reference, photo(300, 700), prompts, multimask=multimask)
+    prompts = prompts_of_every_kind(300, 700, INPUT_SIZE // 4)
+    assert_equal_answers(equal_segmenter, reference, photo(300, 700), prompts, multimask=multimask)
 
 
 @pytest.mark.parametrize(
     ("height", "width"),
-    [(700, 300), (9, 13), (1, 1), (1300, 1100), (512, 512), (333, 512), (1, 3000)],
+    [(700, 300), (9, 13), (1, 1), (1300, 1100), (512, 512), (333, 512)],
 )
 def test_photos_of_every_shape_equal_the_official_predictor(
-    segmenter: SamSegmenter, reference: SamPredictor, height: int, width: int
+    equal_segmenter: SamSegmenter, reference: SamPredictor, height: int, width: int
 ) -> None:
-    prompts = prompts_of_every_kind(height, width)
+    prompts = prompts_of_every_kind(height, width, INPUT_SIZE // 4)
     some = {kind: prompts[kind] for kind in ("positive and negative", "all")}
-    assert_equal_answers(segmenter, reference, photo(height, width), some, multimask=True)
+    assert_equal_answers(equal_segmenter, reference, photo(height, width), some, multimask=True)
+
+
+def test_a_photo_too_thin_for_the_official_predictor_is_one_pixel_high(
+    segmenter: SamSegmenter,
+) -> None:
+    embedding = segmenter.embed(photo(1, 3000))
+    assert embedding.geometry.scaled_hw == (1, SMALL)
+    answers = segmenter.segment(embedding, [Prompt.of([[1500, 0]])], multimask=True)
+    assert np.isfinite(answers.logits).all()
 
 
 def vit_b_pair() -> tuple[SamSegmenter, SamPredictor]:
@@ -169,10 +191,9 @@ def test_answers_do_not_depend_on_what_else_is_asked(segmenter: SamSegmenter) ->
         np.testing.assert_allclose(rows_of(together, row), alone.logits, atol=1e-5, rtol=0)
 
 
-def test_answers_do_not_depend_on_the_batch_size(reference: SamPredictor) -> None:
-    sam = same_small_sam(reference.model)
+def test_answers_do_not_depend_on_the_batch_size(small_sam: Sam) -> None:
     prompts = [Prompt.of([[x, 2 * x]]) for x in range(1, 40, 3)]
-    small, large = (SamSegmenter(loaded(sam), prompts_per_batch=size) for size in (3, 64))
+    small, large = (SamSegmenter(loaded(small_sam), prompts_per_batch=size) for size in (3, 64))
     embedding = small.embed(photo(100, 100))
     few = small.segment(embedding, prompts, multimask=True)
     many = large.segment(embedding, prompts, multimask=True)
@@ -208,10 +229,9 @@ def test_a_limit_on_predicted_iou_equals_filtering_afterwards(
 
 
 def test_prompts_whose_masks_all_fail_are_never_drawn(
-    reference: SamPredictor, monkeypatch: pytest.MonkeyPatch
+    small_sam: Sam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sam = same_small_sam(reference.model)
-    segmenter = SamSegmenter(loaded(sam), prompts_per_batch=4)
+    segmenter = SamSegmenter(loaded(small_sam), prompts_per_batch=4)
     embedding = segmenter.embed(photo(200, 300))
     prompts = [Prompt.of([[20.0 * x, 10]]) for x in range(10)]
     everything = segmenter.segment(embedding, prompts, multimask=True)
@@ -219,13 +239,13 @@ def test_prompts_whose_masks_all_fail_are_never_drawn(
     limit = float(np.sort(best)[-3])
 
     drawn = []
-    draw = sam.mask_decoder.draw
+    draw = small_sam.mask_decoder.draw
 
     def counting_draw(attended: Attended, wanted: slice) -> torch.Tensor:
         drawn.append(len(attended.masks_P4C))
         return draw(attended, wanted)
 
-    monkeypatch.setattr(sam.mask_decoder, "draw", counting_draw)
+    monkeypatch.setattr(small_sam.mask_decoder, "draw", counting_draw)
     segmenter.segment(embedding, prompts, multimask=True, min_predicted_iou=limit)
     assert sum(drawn) == (best >= limit).sum() == 3
 
@@ -292,7 +312,7 @@ def test_damaged_stored_embeddings_are_refused(
 
 
 def test_embeddings_of_another_model_are_refused(segmenter: SamSegmenter) -> None:
-    other = SamSegmenter(loaded(same_small_sam(official_small_sam(seed=9))))
+    other = SamSegmenter(loaded(same_small_sam(official_small_sam(SMALL, seed=9))))
     foreign = other.embed(photo(20, 20))
     with pytest.raises(ValueError, match=f"made by model {other.model_id}, this is"):
         segmenter.segment(foreign, [Prompt.of([[1, 1]])], multimask=True)
@@ -317,9 +337,9 @@ def test_earlier_logits_of_another_size_are_refused(segmenter: SamSegmenter) -> 
         segmenter.segment(embedding, [prompt], multimask=True)
 
 
-def test_a_batch_holds_at_least_one_prompt(reference: SamPredictor) -> None:
+def test_a_batch_holds_at_least_one_prompt(small_sam: Sam) -> None:
     with pytest.raises(ValueError, match="prompts_per_batch is 0"):
-        SamSegmenter(loaded(same_small_sam(reference.model)), prompts_per_batch=0)
+        SamSegmenter(loaded(small_sam), prompts_per_batch=0)
 
 
 def test_an_embedding_is_what_the_seam_says(segmenter: SamSegmenter) -> None:
