@@ -1,0 +1,70 @@
+"""`mask-engine status`: how far a run is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from engine.console import columns, duration, result
+
+if TYPE_CHECKING:
+    from pipelines.status import RunStatus
+
+EPILOG: Final = """[bold]Examples[/bold]
+
+mask-engine status runs/mine
+
+mask-engine status s3://bucket/runs/one --json"""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command("status", epilog=EPILOG)(status)
+
+
+def status(
+    run: Annotated[str, typer.Argument(help="A run's folder: a path or a URL.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say how far a run is: done, failed, speed, time left.
+
+    Reads files only, so it can be asked from anywhere while the run is under way.
+    """
+    from pipelines.status import run_status
+
+    now = run_status(run)
+    if as_json:
+        result(json.dumps(dataclasses.asdict(now) | {"failed": now.failed}, default=dict))
+        return
+    for line in status_lines(now):
+        result(line)
+
+
+def status_lines(now: RunStatus) -> list[str]:
+    """The status as a short table."""
+    share = now.rows_done / max(1, now.rows_planned)
+    pairs = [
+        ("state", "finished" if now.finished else "not finished"),
+        ("source", now.source),
+        ("photos done", f"{now.rows_done:,} of {now.rows_planned:,} ({share:.0%})"),
+        ("shards done", f"{now.shards_done:,} of {now.shards_planned:,}"),
+        ("masks", f"{now.masks:,}"),
+        ("failed", _failed(now)),
+    ]
+    if now.images_per_second:
+        pairs.append(("photos a second", f"{now.images_per_second:.2f}"))
+    if not now.finished and now.seconds_left is not None:
+        pairs.append(("time left, about", duration(now.seconds_left)))
+    width = max(len(name) for name, _ in pairs)
+    lines = [f"{name.ljust(width)}  {value}" for name, value in pairs]
+    if now.failures:
+        lines += columns((kind, f"{count:,}") for kind, count in sorted(now.failures.items()))
+    return lines
+
+
+def _failed(now: RunStatus) -> str:
+    return f"{now.failed:,}" + (":" if now.failed else "")

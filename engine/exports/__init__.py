@@ -1,0 +1,1 @@
+"""A run's masks in the formats that other programs read; each says what it cannot hold."""
