@@ -26,7 +26,7 @@ class Estimate:
     """What a run would be; a run's photos differ, so times and bytes are rough.
 
     Attributes:
-        photos, shards: exact.
+        images, shards: exact.
         seconds: with the workers asked for.
         disk_bytes: of the run's folder.
         masks: of all photos.
@@ -34,7 +34,7 @@ class Estimate:
         model_id: the model.
     """
 
-    photos: int
+    images: int
     shards: int
     seconds: float
     disk_bytes: int
@@ -72,7 +72,7 @@ def estimate_run(config: AutomaticRun, *, segmenter: SegmenterFactory | None = N
     each = (time.perf_counter() - started - loading) / len(rows)
     busy = min(config.workers, plan.shards)
     return Estimate(
-        photos=plan.photos,
+        images=plan.photos,
         shards=plan.shards,
         seconds=loading + each * plan.photos / busy,
         disk_bytes=_bytes(rows, config) * plan.photos // len(rows),

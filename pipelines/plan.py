@@ -124,7 +124,9 @@ class Plan:
 
     def select(self, image_ids: Sequence[str]) -> list[PlannedImage]:
         """The latest try of each of these photos, in the plan's order."""
-        wanted = self.table.filter(pc.is_in(self.table["image_id"], pa.array(image_ids)))
+        wanted = self.table.filter(
+            pc.is_in(self.table["image_id"], pa.array(image_ids, pa.string()))
+        )
         latest = {image.ref.image_id: image for image in _planned(wanted)}
         return list(latest.values())
 

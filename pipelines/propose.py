@@ -7,7 +7,7 @@ photos that failed go out beside them. `automatic.run_automatic` is for whole da
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -72,8 +72,8 @@ class ProposeMasks(beam.PTransform[PCollection[ImageRef], Proposed]):
         self._recipe = ImageRecipe(settled, limits or PhotoLimits())
         self._segmenter = segmenter or CheckpointSegmenter(checkpoint, device, threads)
 
-    def expand(self, photos: PCollection[ImageRef]) -> Proposed:
-        """Wires the one step and its two outputs."""
+    def expand(self, photos: PCollection[ImageRef]) -> Any:
+        """Wires the one step and gives a `Proposed` (Beam's hints know one collection only)."""
         outputs = photos | "Propose" >> beam.ParDo(
             _ProposeForPhoto(self._recipe, self._segmenter)
         ).with_outputs(FAILURES, main=ROWS)
@@ -88,7 +88,9 @@ class _ProposeForPhoto(beam.DoFn):
     def setup(self) -> None:
         self._model.load()
 
-    def process(self, photo: ImageRef) -> Iterator[ImageRow | TaggedOutput[str, ImageRow]]:
+    def process(
+        self, photo: ImageRef
+    ) -> Iterator[ImageRow | TaggedOutput[Literal["failures"], ImageRow]]:
         planned = PlannedImage(photo, revision=0)
         load = partial(load_photo, planned, self._recipe)
         row, _ = make_row(planned, load, self._model.segmenter, self._recipe)
