@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,7 @@ _MALFORMED: Final = (
     OSError,
     struct.error,
 )
-"""What `torch.load` was seen to raise for files that are not what they should be."""
+"""What `torch.load` and `zipfile` raise for files that are not what they should be."""
 
 
 def is_safetensors(path: Path) -> bool:
@@ -78,7 +79,10 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     """
     _refuse_bombs(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns about odd files for its own developers; they are judged right below.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except _MALFORMED as error:
         raise CheckpointError(
             f"{path} cannot be read as PyTorch weights ({_first_line(error)}): it is broken, cut "
@@ -115,7 +119,7 @@ def _refuse_bombs(path: Path) -> None:
             return
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, *_MALFORMED) as error:
         raise CheckpointError(
             f"{path} is a damaged archive ({_first_line(error)}): {_GET_IT_AGAIN}"
         ) from error
