@@ -1,0 +1,70 @@
+"""The backend's answers in Label Studio's form: a brush mask as one region, or nothing."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backend.label_set_up import LabelSetUp
+from engine.label_studio.brush import encode_brush
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MaskRegion:
+    """A mask on its way to the labelling page.
+
+    Attributes:
+        region_id: a new id; the page keeps it when the mask is accepted, which is how the log of
+            prompts is tied to it later.
+        label: of the mask.
+        score: the model's own estimate of its IoU.
+    """
+
+    region_id: str
+    mask_HW: NDArray[np.bool_]
+    label: str
+    score: float
+
+    def as_json(self, set_up: LabelSetUp) -> Json:
+        """The region as the page reads it."""
+        height, width = self.mask_HW.shape
+        return {
+            "id": self.region_id,
+            "type": "brushlabels",
+            "from_name": set_up.mask_control,
+            "to_name": set_up.image_control,
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "value": {
+                "format": "rle",
+                "rle": encode_brush(self.mask_HW),
+                "brushlabels": [self.label],
+            },
+            "score": round(self.score, 4),
+        }
+
+
+def new_region_id() -> str:
+    """32 hex digits that no other region has."""
+    return uuid.uuid4().hex
+
+
+def nothing(model_id: str) -> Json:
+    """The answer where nothing was asked: the task stays as it is."""
+    return {"result": [], "score": 0.0, "model_version": model_id}
+
+
+def one_mask(region: MaskRegion, set_up: LabelSetUp, model_id: str) -> Json:
+    """The answer to prompts about one object."""
+    return {
+        "result": [region.as_json(set_up)],
+        "score": round(region.score, 4),
+        "model_version": model_id,
+    }
