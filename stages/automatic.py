@@ -73,12 +73,14 @@ def propose_masks(
     tally = Tally()
     height, width = image_HWC.shape[:2]
     found: list[Candidate] = []
-    for crop in crops_of((height, width), parameters.crop_layers, parameters.crop_overlap):
+    crops = crops_of((height, width), parameters.crop_layers, parameters.crop_overlap)
+    for crop in crops:
         found += candidates_in_crop(segmenter, image_HWC, crop, parameters, tally)
-    with tally.timed("nms"):
-        ranked = _across_crops(found, parameters.crop_nms_iou, tally)
+    if len(crops) > 1:
+        with tally.timed("nms"):
+            found = _across_crops(found, parameters.crop_nms_iou, tally)
     maker = _Maker(image_id, (height, width), segmenter.model_id)
-    masks = _records(ranked, maker, parameters, tally)
+    masks = _records(found, maker, parameters, tally)
     with tally.timed("nesting"):
         nested = nest(masks, parameters.nesting_containment)
     return AutomaticMasks(nested, tally.proposals, dict(tally.dropped), dict(tally.seconds))

@@ -65,12 +65,14 @@ def touches_inner_edge(
 ) -> bool:
     """Whether a side is near the crop's border and that border is not near the image's.
 
-    The paper drops masks that touch a crop's inner border; the tolerance is the released code's
-    (20 px on either side).
+    The paper drops masks that touch a crop's inner border. The tolerance (20 px) is the released
+    code's, and so is measuring from a mask's last pixels, not from behind them.
     """
+    left, top, right, bottom = box_xyxy
+    sides = (left, top, right - 1, bottom - 1)
     crop_sides = (crop.left, crop.top, crop.left + crop.width, crop.top + crop.height)
     image_sides = (0, 0, image_hw[1], image_hw[0])
     return any(
         abs(side - crop_side) <= tolerance_px < abs(side - image_side)
-        for side, crop_side, image_side in zip(box_xyxy, crop_sides, image_sides, strict=True)
+        for side, crop_side, image_side in zip(sides, crop_sides, image_sides, strict=True)
     )

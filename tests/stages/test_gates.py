@@ -42,13 +42,13 @@ def test_share_is_of_the_image_not_of_the_crop() -> None:
     assert reject((0, 0, 200, 150), 200 * 150, Crop(0, 0, 200, 150, 1)) != gates.COVERS_IMAGE
 
 
-@pytest.mark.parametrize("right", [220, 240])
+@pytest.mark.parametrize("right", [221, 240])
 def test_a_mask_near_the_inner_border_of_its_crop_is_dropped(right: int) -> None:
     assert reject((100, 50, right, 90), 500, CORNER) == gates.TOUCHES_CROP_EDGE
 
 
 def test_a_mask_away_from_the_inner_border_is_kept() -> None:
-    assert reject((100, 50, 219, 90), 500, CORNER) is None
+    assert reject((100, 50, 220, 90), 500, CORNER) is None
 
 
 def test_the_images_own_border_is_no_inner_border() -> None:
@@ -68,7 +68,7 @@ def test_edges_are_those_of_the_released_code(
         [crop.left, crop.top, crop.left + crop.width, crop.top + crop.height],
         [0, 0, IMAGE_HW[1], IMAGE_HW[0]],
     )
-    box = (crop.left + x[0], crop.top + y[0], crop.left + x[1], crop.top + y[1])
+    box = (crop.left + x[0], crop.top + y[0], crop.left + x[1] + 1, crop.top + y[1] + 1)
     assert gates.touches_inner_edge(box, crop, IMAGE_HW, 20) == bool(official[0])
 
 
