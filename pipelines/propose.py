@@ -25,6 +25,9 @@ ROWS: Final = "rows"
 FAILURES: Final = "failures"
 
 
+_Output = ImageRow | TaggedOutput[Literal["failures"], ImageRow]
+
+
 class Proposed(NamedTuple):
     """What comes out: every photo is in one of the two.
 

@@ -99,6 +99,7 @@ def test_the_share_of_failures_is_judged_from_twenty_photos_on(failed: int, stop
         coordinator.image_done(ImageDone(0, "empty" if number < failed else None))
     if not stops:
         coordinator.image_done(ImageDone(1))
+        assert (coordinator.progress.rows_done, coordinator.progress.failed) == (20, 10)
         return
     with pytest.raises(StopError, match=r"11 of 20 photos failed \(empty: 11\)"):
         coordinator.image_done(ImageDone(1))
