@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.training.augment import recolour
-from engine.training.coco_folder import AnnotatedPhoto
+from engine.training.annotated import AnnotatedPhoto
 from engine.training.scene import Scene, SceneSource, drop_useless_masks
 
 CUT_OUT_SIDE_PX = 288

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.training.augment import flip, recolour
-from engine.training.coco_folder import AnnotatedPhoto
+from engine.training.annotated import AnnotatedPhoto
 from engine.training.regions import cached_region_levels
 from engine.training.scene import Scene, drop_useless_masks
 

@@ -26,8 +26,11 @@ class MovingAverage:
         self._steps += 1
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         current = module.state_dict()
-        ours = [self.weights[name] for name in current]
-        torch._foreach_lerp_(ours, list(current.values()), 1 - decay)
+        moving = [name for name, tensor in current.items() if tensor.is_floating_point()]
+        ours = [self.weights[name] for name in moving]
+        torch._foreach_lerp_(ours, [current[name] for name in moving], 1 - decay)
+        for name in current.keys() - set(moving):
+            self.weights[name].copy_(current[name])
 
     def state_dict(self) -> dict[str, object]:
         """Weights and how many steps they saw."""

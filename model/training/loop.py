@@ -69,6 +69,7 @@ class Trainer:
         parameters: the run.
         synchronise: called with the modules after the backward pass; averages gradients over
             processes where there are several.
+        precision: type of the network's inner numbers where that saves time, or None.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Trainer:
         sam: Sam,
         parameters: LoopParameters,
         synchronise: Callable[[list[nn.Parameter]], None] | None = None,
+        precision: torch.dtype | None = None,
     ) -> None:
         self.sam = sam
         self.edge_head = EdgeHead() if parameters.rounds.edge_weight else None
@@ -83,6 +85,7 @@ class Trainer:
         self.step = 0
         self._synchronise = synchronise
         self._rounds = SimulatedRounds(sam, self.edge_head, parameters.rounds)
+        self._precision = precision
         modules: dict[str, nn.Module] = {"sam": sam}
         if self.edge_head is not None:
             modules["edge_head"] = self.edge_head.to(sam.device)
@@ -103,10 +106,13 @@ class Trainer:
         loss = parameters.plain_loss if is_plain else parameters.loss
         # Seeded by the step alone: a resumed run clicks as the unbroken one would have.
         rng = np.random.default_rng([parameters.seed, self.step])
-        figures = [
-            self._rounds.run(next(batches), loss, rng, scale=1 / parameters.accumulate)
-            for _ in range(parameters.accumulate)
-        ]
+        with torch.autocast(
+            self.sam.device.type, dtype=self._precision, enabled=self._precision is not None
+        ):
+            figures = [
+                self._rounds.run(next(batches), loss, rng, scale=1 / parameters.accumulate)
+                for _ in range(parameters.accumulate)
+            ]
         if self._synchronise is not None:
             self._synchronise(self._learning)
         norm = float(nn.utils.clip_grad_norm_(self._learning, parameters.optimiser.clip_norm))

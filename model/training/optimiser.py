@@ -17,7 +17,9 @@ class OptimiserParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     learning_rate: float = Field(default=8e-4, gt=0, description="peak (paper: 8e-4)")
-    betas: tuple[float, float] = Field(default=(0.9, 0.999), description="AdamW's momenta")
+    betas: tuple[float, float] = Field(
+        default=(0.9, 0.999), strict=False, description="AdamW's momenta"
+    )
     weight_decay: float = Field(default=0.1, ge=0, description="on matrices, not on biases, norms")
     warmup_steps: int = Field(default=250, ge=0, description="linear from 0 (paper: 250)")
     schedule: Literal["cosine", "steps", "hold"] = Field(
@@ -25,7 +27,9 @@ class OptimiserParameters(BaseModel):
         description="cosine to 0; x0.1 at `drops`; or held, then linear to 0 over the last share",
     )
     drops: tuple[float, ...] = Field(
-        default=(0.6667, 0.963), description="shares of the run where `steps` divides by 10"
+        default=(0.6667, 0.963),
+        strict=False,
+        description="shares of the run where `steps` divides by 10",
     )
     decay_share: float = Field(
         default=0.25, ge=0, le=1, description="last share of the run in which `hold` falls to 0"

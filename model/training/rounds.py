@@ -34,7 +34,9 @@ class RoundParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     round_shares: tuple[float, ...] = Field(
-        default=(0.4, 0.35, 0.25), description="how often a batch gets 1, 2, ... rounds"
+        default=(0.4, 0.35, 0.25),
+        strict=False,
+        description="how often a batch gets 1, 2, ... rounds",
     )
     box_share: float = Field(
         default=0.5, ge=0, le=1, description="how often the first prompt is a box, not a point"

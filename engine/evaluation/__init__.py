@@ -1,0 +1,1 @@
+"""How good a model is: simulated clicks against known masks, baselines beside it, and pictures."""
