@@ -39,16 +39,10 @@ def clean(patch: MaskPatch, size_hw: tuple[int, int], min_area_px: int) -> MaskP
         return patch
     if not patch.inside_HW.size:  # OpenCV crashes on an image without pixels
         return None
-    islands, island_areas = _regions(patch.inside_HW)
-    large = island_areas >= min_area_px
-    if not large.any():
+    without_islands = _without_islands(patch, min_area_px)
+    if without_islands is None:
         return None
-    if not large.all():
-        patch = tight(replace(patch, inside_HW=np.append(False, large)[islands]))
-    padded = _with_surroundings(patch, size_hw, min_area_px)
-    holes, hole_areas = _regions(~padded.inside_HW)
-    small = hole_areas < min_area_px
-    return replace(padded, inside_HW=padded.inside_HW | np.append(False, small)[holes])
+    return _without_holes(without_islands, size_hw, min_area_px)
 
 
 def tight(patch: MaskPatch) -> MaskPatch:
@@ -59,6 +53,25 @@ def tight(patch: MaskPatch) -> MaskPatch:
         return MaskPatch(patch.inside_HW[:0, :0], patch.left, patch.top)
     inside = patch.inside_HW[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return MaskPatch(inside, patch.left + int(columns[0]), patch.top + int(rows[0]))
+
+
+def _without_islands(patch: MaskPatch, min_area_px: int) -> MaskPatch | None:
+    labels, areas = _regions(patch.inside_HW)
+    large = areas >= min_area_px
+    if large.all():
+        return patch
+    if not large.any():
+        return None
+    return tight(replace(patch, inside_HW=np.append(False, large)[labels]))
+
+
+def _without_holes(patch: MaskPatch, size_hw: tuple[int, int], min_area_px: int) -> MaskPatch:
+    padded = _with_surroundings(patch, size_hw, min_area_px)
+    labels, areas = _regions(~padded.inside_HW)
+    small = areas < min_area_px
+    if not small.any():
+        return patch
+    return replace(padded, inside_HW=padded.inside_HW | np.append(False, small)[labels])
 
 
 def _with_surroundings(patch: MaskPatch, size_hw: tuple[int, int], min_area_px: int) -> MaskPatch:
@@ -80,8 +93,14 @@ def _with_surroundings(patch: MaskPatch, size_hw: tuple[int, int], min_area_px: 
 
 def _regions(inside_HW: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """(H, W) labels, 0 outside, and the area in pixels of labels 1, 2, ..."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        inside_HW.view(np.uint8), connectivity=_CONNECTIVITY
-    )
-    areas = stats[1:count, cv2.CC_STAT_AREA].astype(np.int64)
-    return labels.astype(np.int32, copy=False), areas
+    # OpenCV copies what is not in its order; decoded masks are not, their transposes are.
+    transposed = not inside_HW.flags.c_contiguous
+    pixels = np.ascontiguousarray(inside_HW.T if transposed else inside_HW).view(np.uint8)
+    count, labels = cv2.connectedComponents(pixels, connectivity=_CONNECTIVITY)
+    if count <= 2:  # most masks are one region, and measuring regions costs most
+        areas = np.array([np.count_nonzero(pixels)] * (count - 1), np.int64)
+    else:
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=_CONNECTIVITY)
+        areas = stats[1:, cv2.CC_STAT_AREA].astype(np.int64)
+    ordered = labels.T if transposed else labels
+    return ordered.astype(np.int32, copy=False), areas

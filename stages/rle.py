@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from stages.rle_counts import parse_counts
+from stages.rle_counts import format_counts, parse_counts
 
 
 @dataclass(frozen=True, order=True)
@@ -57,12 +57,10 @@ def encode_patch(
         raise ValueError(
             f"a patch of {patch_w} x {patch_h} px at {left_top} is not inside {width} x {height}"
         )
-    stops = _run_stops(patch_HW != 0, left, top, height)
+    stops = _run_stops(patch_HW, left, top, height)
     if not len(stops) or stops[-1] != height * width:
         stops = np.append(stops, height * width)
-    counts = np.diff(stops, prepend=0).astype(np.uint32)
-    coco = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-    return Rle((height, width), coco["counts"].decode("ascii"))
+    return Rle((height, width), format_counts(np.diff(stops, prepend=0)))
 
 
 def decode(rle: Rle) -> NDArray[np.bool_]:
@@ -100,17 +98,17 @@ def pairwise_containment(inner: Sequence[Rle], outer: Sequence[Rle]) -> NDArray[
     return _pairwise(inner, outer, iscrowd=True)
 
 
-def _run_stops(patch_HW: NDArray[np.bool_], left: int, top: int, mask_h: int) -> NDArray[np.int64]:
+def _run_stops(
+    patch_HW: NDArray[np.bool_] | NDArray[np.uint8], left: int, top: int, mask_h: int
+) -> NDArray[np.int64]:
     """Where runs end in the whole mask, read column by column, background first."""
     patch_h, patch_w = patch_HW.shape
     # One more row of background keeps a run from going on in the next column of the patch,
     # which is not the next pixel of the mask unless the patch is as high as the mask.
     column_h = patch_h if patch_h == mask_h else patch_h + 1
-    columns = np.zeros((patch_w, column_h), np.bool_)
-    columns[:, :patch_h] = patch_HW.T
-    pixels = columns.reshape(-1)
-    changes = np.flatnonzero(np.diff(pixels, prepend=False, append=False))
-    column, row = np.divmod(changes, column_h)
+    pixels = np.zeros(patch_w * column_h + 2, np.bool_)  # background before and after
+    pixels[1:-1].reshape(patch_w, column_h)[:, :patch_h] = patch_HW.T
+    column, row = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), column_h)
     stops: NDArray[np.int64] = (left + column) * mask_h + top + row
     return stops
 

@@ -1,8 +1,8 @@
-"""COCO's compressed run lengths, read with numpy.
+"""COCO's compressed run lengths, written and read with numpy.
 
 A length is written in groups of five bits, the lowest first, as printable characters; from the
-fourth on, as its difference from the length two before. pycocotools reads it too, but a copy it
-makes is deprecated by numpy, and it believes whatever the text says.
+fourth on, as its difference from the length two before. pycocotools does the same one number at
+a time; when reading, it makes a copy in a way that numpy deprecates, and believes any text.
 """
 
 from __future__ import annotations
@@ -40,6 +40,30 @@ def parse_counts(text: str) -> NDArray[np.int64]:
     if counts.min() < 0:
         raise ValueError(f"RLE counts hold a negative length: {text[:40]!r}")
     return counts
+
+
+def format_counts(counts: NDArray[np.int64]) -> str:
+    """Run lengths in pixels, background first, as text: byte for byte what pycocotools writes."""
+    values = counts.copy()
+    values[3:] -= counts[1:-2]
+    groups_each = _groups_needed(values)
+    starts = np.cumsum(groups_each) - groups_each
+    place = np.arange(groups_each.sum()) - np.repeat(starts, groups_each)
+    groups = (np.repeat(values, groups_each) >> (5 * place)) & _VALUE_BITS
+    groups[place + 1 < np.repeat(groups_each, groups_each)] |= _MORE_BIT
+    characters: bytes = (groups + _FIRST_CHARACTER).astype(np.uint8).tobytes()
+    return characters.decode("ascii")
+
+
+def _groups_needed(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many groups of five bits hold each value with its sign."""
+    magnitude = np.where(values < 0, ~values, values)
+    needed = np.ones(len(values), np.int64)
+    limit = _SIGN_BIT
+    while (larger := magnitude >= limit).any():
+        needed += larger
+        limit <<= 5
+    return needed
 
 
 def _join_groups(groups: NDArray[np.int64], ends: NDArray[np.bool_]) -> NDArray[np.int64]:

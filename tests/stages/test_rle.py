@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from stages import rle
+from stages.rle_counts import format_counts, parse_counts
 from tests.factories import rectangle
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12))
@@ -46,6 +47,16 @@ def test_area_and_box_are_those_of_the_pixels(mask: NDArray[np.bool_]) -> None:
         rows, columns = np.nonzero(mask)
         expected = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
         assert rle.bbox_xywh(encoded) == expected
+
+
+# Larger ones overrun a buffer in pycocotools.
+@given(st.lists(st.integers(0, 2**28), min_size=1, max_size=9))
+def test_lengths_of_any_size_are_written_as_pycocotools_does(counts: list[int]) -> None:
+    written = format_counts(np.array(counts, np.int64))
+    size = [1, sum(counts)]
+    reference = coco_mask.frPyObjects({"size": size, "counts": counts}, *size)
+    assert written == reference["counts"].decode()
+    assert parse_counts(written).tolist() == counts
 
 
 def test_any_non_zero_value_is_inside() -> None:
