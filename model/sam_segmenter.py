@@ -9,7 +9,9 @@ pass, C channels, H and W of image or logits, h and w of the embedding.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,12 +22,12 @@ from torch import Tensor
 
 from model.checkpoints import LoadedCheckpoint, load_checkpoint
 from model.geometry import Geometry
-from model.network.mask_decoder import MULTIPLE_MASKS, SINGLE_MASK
+from model.network.mask_decoder import MULTIPLE_MASKS, SINGLE_MASK, Attended
 from model.network.prompt_encoder import EMBEDDING_STRIDE
 from model.prompts import Prompt
 from model.sam_embedding import SamEmbedding, features_from_bytes
 from model.sam_prompts import PromptBatch, batches_of
-from model.segmenter import Embedding, Proposals
+from model.segmenter import Embedding, PromptableSegmenter, Proposals
 
 
 class SamSegmenter:
@@ -33,8 +35,8 @@ class SamSegmenter:
 
     Args:
         checkpoint: weights and their id; the network is switched to evaluation.
-        prompts_per_batch: prompts that go through the decoder together. More of them are not
-            faster on a CPU, where the batch falls out of the cache.
+        prompts_per_batch: prompts that go through the decoder together; more than 8 to 16 only take
+            more memory on a CPU.
     """
 
     def __init__(self, checkpoint: LoadedCheckpoint, *, prompts_per_batch: int = 8) -> None:
@@ -50,7 +52,9 @@ class SamSegmenter:
             self._positions = self._sam.mask_decoder.project_positions(dense_positions)
 
     @classmethod
-    def load(cls, path_or_name: str, device: str = "cpu") -> SamSegmenter:
+    def load(
+        cls, path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu"
+    ) -> SamSegmenter:
         """Load a checkpoint by its path or name.
 
         Raises:
@@ -131,6 +135,18 @@ class SamSegmenter:
         answers: _Answers,
     ) -> None:
         decoder = self._sam.mask_decoder
+        attended = self._attend(embedding, batch)
+        iou_PM = decoder.predict_iou(attended)[:, wanted]
+        passes_PM = torch.ones_like(iou_PM, dtype=torch.bool)
+        if min_predicted_iou is not None:
+            passes_PM = iou_PM >= min_predicted_iou
+        # The IoU head needs the tokens only: prompts that fail are never drawn.
+        draw_P = passes_PM.any(dim=1)
+        logits_QMHW = decoder.draw(attended.select(draw_P), wanted)
+        answers.add(batch.rows, iou_PM, passes_PM, logits_QMHW[passes_PM[draw_P]])
+
+    def _attend(self, embedding: SamEmbedding, batch: PromptBatch) -> Attended:
+        decoder = self._sam.mask_decoder
         sparse_PNC, dense = self._sam.prompt_encoder(
             batch.points_xy,
             batch.point_labels,
@@ -142,15 +158,7 @@ class SamSegmenter:
         if batch.mask_logits is not None:
             # Earlier logits are added to the image, so the image is another for each prompt.
             prepared = decoder.prepare(embedding.features, self._positions, dense)
-        attended = decoder.attend(prepared, sparse_PNC)
-        iou_PM = decoder.predict_iou(attended)[:, wanted]
-        passes_PM = torch.ones_like(iou_PM, dtype=torch.bool)
-        if min_predicted_iou is not None:
-            passes_PM = iou_PM >= min_predicted_iou
-        # The IoU head needs the tokens only: prompts that fail are never drawn.
-        draw_P = passes_PM.any(dim=1)
-        logits_QMHW = decoder.draw(attended.select(draw_P), wanted)
-        answers.add(batch.rows, iou_PM, passes_PM, logits_QMHW[passes_PM[draw_P]])
+        return decoder.attend(prepared, sparse_PNC)
 
     def _fit(self, image_HWC: NDArray[np.uint8], geometry: Geometry) -> Tensor:
         """Resize (PIL's antialiased bilinear), normalise and zero-pad to (1, 3, S, S)."""
@@ -167,6 +175,10 @@ class SamSegmenter:
         )
         prepared = self._sam.mask_decoder.prepare(features_1Chw, self._positions, no_mask)
         return SamEmbedding(features_1Chw, prepared, geometry, self._model_id)
+
+
+if TYPE_CHECKING:
+    _IS_A_SEGMENTER: type[PromptableSegmenter] = SamSegmenter
 
 
 class _Answers:
@@ -188,6 +200,7 @@ class _Answers:
         self._logits.append(logits_NHW.cpu().numpy())
 
     def proposals(self) -> Proposals:
+        """Everything taken so far, by prompt and mask."""
         index = np.concatenate(self._index)
         logits = np.concatenate(self._logits)
         order = np.lexsort((index[:, 1], index[:, 0]))

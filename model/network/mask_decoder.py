@@ -52,6 +52,8 @@ class Attended:
 
     def select(self, keep_P: Tensor) -> "Attended":
         """Only the prompts where the boolean `keep_P` is true."""
+        if bool(keep_P.all()):
+            return self
         return Attended(
             self.iou_PC[keep_P], self.masks_P4C[keep_P], self.cells_PLC[keep_P], self.embedding_hw
         )
