@@ -74,7 +74,11 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
 
 
 def build(
-    parameters: type[Parameters], layers: Sequence[Mapping[str, Any]], *, origin: str
+    parameters: type[Parameters],
+    layers: Sequence[Mapping[str, Any]],
+    *,
+    origin: str,
+    also_known: Iterable[str] = (),
 ) -> Parameters:
     """Checks the merged layers against `parameters`.
 
@@ -82,6 +86,7 @@ def build(
         parameters: a pydantic class that forbids extra keys.
         layers: from the weakest to the strongest.
         origin: where the values came from, for the message.
+        also_known: further names that a caller understands, for guessing what was meant.
 
     Raises:
         ConfigurationError: naming the first key that is wrong, what was expected, and the key
@@ -93,17 +98,19 @@ def build(
     try:
         return parameters.model_validate(settings)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, parameters, origin)) from None
+        raise ConfigurationError(_explain(error, parameters, origin, list(also_known))) from None
 
 
-def _explain(error: ValidationError, parameters: type[BaseModel], origin: str) -> str:
+def _explain(
+    error: ValidationError, parameters: type[BaseModel], origin: str, also_known: list[str]
+) -> str:
     details = error.errors(include_url=False)
     unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
     detail = (unknown or details)[0]
     where = tuple(str(part) for part in detail["loc"])
     key = ".".join(where)
     if detail["type"] == "extra_forbidden":
-        return f"{origin}: unknown key {key!r}{_suggestion(where, parameters)}"
+        return f"{origin}: unknown key {key!r}{_suggestion(where, parameters, also_known)}"
     if detail["type"] == "missing":
         return f"{origin}: {key!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
@@ -112,9 +119,10 @@ def _explain(error: ValidationError, parameters: type[BaseModel], origin: str) -
     return f"{prefix}{message}" + (f", got {detail['input']!r}" if key else "")
 
 
-def _suggestion(where: tuple[str, ...], parameters: type[BaseModel]) -> str:
+def _suggestion(where: tuple[str, ...], parameters: type[BaseModel], also_known: list[str]) -> str:
     known = _field_names(parameters, where[:-1])
-    close = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.5)
+    meant = known if where[:-1] else known + also_known
+    close = difflib.get_close_matches(where[-1], meant, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {'.'.join((*where[:-1], close[0]))!r}?"
     elsewhere = [name for name in dotted_names(parameters) if name.split(".")[-1] == where[-1]]

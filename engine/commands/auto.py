@@ -40,7 +40,10 @@ def auto(
     ctx: typer.Context,
     source: Annotated[
         str | None,
-        typer.Argument(help="Photos: a folder, a glob in quotes, a .txt of addresses, or a URL."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Photos: a folder, a glob in quotes, a .txt file of addresses, or a URL.",
+        ),
     ] = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="The run's folder: a path or a URL.")
@@ -136,6 +139,8 @@ def build_run(config: str | None, pairs: list[str], flags: dict[str, Any]) -> Au
     """
     from engine.configuration import build, parse_assignments, read_yaml
     from pipelines.run_config import AutomaticRun
+    from stages.parameters import AutomaticParameters
+    from stages.presets import parameters_for
 
     layers = [
         read_yaml(config) if config else {},
@@ -143,10 +148,17 @@ def build_run(config: str | None, pairs: list[str], flags: dict[str, Any]) -> Au
         {name: value for name, value in flags.items() if value is not None},
     ]
     known = {name for layer in layers for name in layer}
-    for name, hint in (("source", "give SOURCE, the photos"), ("out", "give --out, the run")):
+    for name, what in (("source", "SOURCE, the photos,"), ("out", "--out, the run's folder,")):
         if name not in known:
-            raise ConfigurationError(f"mask-engine auto: {hint}, here or in the configuration")
-    return build(AutomaticRun, layers, origin=config or "mask-engine auto")
+            raise ConfigurationError(f"{what} is missing; give it, or set {name} in --config FILE")
+    run = build(
+        AutomaticRun,
+        layers,
+        origin=config or "settings",
+        also_known=AutomaticParameters.model_fields,
+    )
+    parameters_for(run.preset, run.parameters)  # refuses now what would else be refused later
+    return run
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -218,7 +230,7 @@ def _tell_estimate(run: AutomaticRun) -> None:
         estimate = estimate_run(run)
     lines = columns(
         [
-            ("photos", f"{estimate.photos:,}"),
+            ("photos", f"{estimate.images:,}"),
             ("shards", f"{estimate.shards:,}"),
             ("time, about", duration(estimate.seconds)),
             ("disk, about", byte_size(estimate.disk_bytes)),

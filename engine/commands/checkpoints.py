@@ -41,7 +41,7 @@ def list_checkpoints() -> None:
 
 @app.command(epilog=_INFO_EPILOG)
 def info(
-    checkpoint: Annotated[str, typer.Argument(help="A name, or a file.")],
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A name, or a file.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -70,7 +70,7 @@ def info(
 
 @app.command(epilog=_FETCH_EPILOG)
 def fetch(
-    name: Annotated[str, typer.Argument(help="An official name: sam_vit_b, sam_vit_l, sam_vit_h.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="sam_vit_b, sam_vit_l or sam_vit_h.")],
 ) -> None:
     """Fetch an official checkpoint from its publisher, and check its checksum."""
     from model.official import fetch_checkpoint

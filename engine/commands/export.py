@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run's folder: a path or a URL.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder: a path or a URL.")],
     *,
     export_format: Annotated[Format, typer.Option("--format", "-f", help="What to write.")],
     out: Annotated[str, typer.Option("--out", "-o", help="A new or empty folder.")],

@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 
 def import_masks(
-    folder: Annotated[str, typer.Argument(help="A folder of annotations, or COCO's JSON file.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="A folder of annotations, or COCO's JSON file.")
+    ],
     *,
     import_format: Annotated[Format, typer.Option("--format", "-f", help="What it holds.")],
     out: Annotated[str, typer.Option("--out", "-o", help="The new run's folder.")],

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="A run's folder: a path or a URL.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder: a path or a URL.")],
     *,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page. [RUN/report.html]")

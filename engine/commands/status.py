@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    run: Annotated[str, typer.Argument(help="A run's folder: a path or a URL.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder: a path or a URL.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:

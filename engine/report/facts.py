@@ -72,9 +72,9 @@ def _settings(
         yield "checkpoint", f"{manifest.checkpoint} ({configuration['model_id']})"
     if "preset" in configuration:
         yield "preset", str(configuration["preset"])
-    yield "begun", manifest.created.replace("T", " ")
+    yield "begun", _moment(manifest.created)
     if summary is not None:
-        yield "finished", summary.finished.replace("T", " ")
+        yield "finished", _moment(summary.finished)
         if summary.thresholds is not None:
             yield "thresholds", "; ".join(summary.thresholds.reasons)
     yield from _parameters(configuration.get("parameters", {}))
@@ -102,3 +102,8 @@ def _hardware(hardware: Mapping[str, str | int]) -> Iterator[str]:
             yield f"{value} cores"
         else:
             yield str(value)
+
+
+def _moment(timestamp: str) -> str:
+    """`2026-11-22 11:29 UTC` of an ISO time in UTC."""
+    return timestamp[:16].replace("T", " ") + " UTC"

@@ -75,8 +75,11 @@ def shrink_mask(mask_HW: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray
         return mask_HW
     full = Image.fromarray(mask_HW.view(np.uint8) * np.uint8(255))
     coverage = np.asarray(full.resize(size_hw[::-1], Resampling.BOX))
-    most = int(coverage.max())
-    return np.asarray(coverage >= min(128, max(1, most)))
+    small = coverage >= min(128, max(1, int(coverage.max())))
+    if not small.any() and mask_HW.any():  # less than a 500th of every pixel
+        row, column = np.argwhere(mask_HW)[0] * size_hw // mask_HW.shape
+        small[row, column] = True
+    return np.asarray(small)
 
 
 def mask_code(mask: MaskRecord, size_hw: tuple[int, int]) -> Rle:
