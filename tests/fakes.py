@@ -85,16 +85,21 @@ class DiscSegmenter:
     ) -> tuple[NDArray[np.float32], list[float]]:
         geometry = embedding.geometry
         h, w = geometry.logits_hw
-        x, y = geometry.to_input_xy(_clicked_xy(prompt, geometry)) / 4
-        column, row = min(int(x), w - 1), min(int(y), h - 1)
-        colours = embedding.colours_hwC.astype(np.int16)
-        contrast = np.abs(colours - colours[row, column]).max(axis=2) / COLOUR_TOLERANCE
-        distance = np.hypot(np.arange(h)[:, None] - row, np.arange(w)[None] - column)
+        low_x, low_y = geometry.to_input_xy(_clicked_xy(prompt, geometry)) / 4
+        column, row = min(int(low_x), w - 1), min(int(low_y), h - 1)
+        contrast = np.zeros((h, w), np.int16)
+        for channel in np.moveaxis(embedding.colours_hwC, 2, 0).astype(np.int16):
+            np.maximum(contrast, np.abs(channel - channel[row, column]), out=contrast)
+        similar = contrast < COLOUR_TOLERANCE
+        unlike = contrast.astype(np.float32) / COLOUR_TOLERANCE
+        y, x = np.ogrid[-row : h - row, -column : w - column]
+        distance = np.sqrt(x * x + y * y).astype(np.float32)
         logits, scores = [], []
         for radius in RADII if multimask else RADII[1:2]:
             reach = distance / (radius * h)
-            logits.append(STEEPNESS * (1 - np.maximum(reach, contrast)))
-            scores.append(0.7 + 0.3 * float((contrast[reach < 1] < 1).mean()))
+            logits.append(STEEPNESS * (1 - np.maximum(reach, unlike)))
+            disc = reach < 1
+            scores.append(0.7 + 0.3 * np.count_nonzero(disc & similar) / np.count_nonzero(disc))
         return np.array(logits, np.float32), scores
 
 

@@ -31,7 +31,7 @@ def regions(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     return [labels == label for label in range(1, count + 1)]
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(MASKS, st.integers(1, 30))
 def test_equals_the_plain_form_on_the_whole_mask(mask: NDArray[np.bool_], min_area: int) -> None:
     expected = np.zeros_like(mask)
