@@ -1,0 +1,73 @@
+"""Who may ask, and how much they may send; checked before anything else is looked at."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from engine.backend.credentials import Credentials
+from engine.backend.errors import RequestError
+
+_REFUSAL: Final = "this service wants its user name and password (basic auth)"
+
+
+class BasicAuth:
+    """Answers 401 to every request without the right name and password.
+
+    Args:
+        app: what is behind it.
+        credentials: the right ones.
+    """
+
+    def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
+        self._app = app
+        self._expected = f"{credentials.user}:{credentials.password}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request pass, or answers it."""
+        if scope["type"] == "http" and not self._is_known(Headers(scope=scope)):
+            headers = {"WWW-Authenticate": 'Basic realm="mask-engine"'}
+            refusal = JSONResponse({"error": _REFUSAL}, status_code=401, headers=headers)
+            await refusal(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_known(self, headers: Headers) -> bool:
+        scheme, _, encoded = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            given = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return hmac.compare_digest(given, self._expected)
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The body of a request.
+
+    Raises:
+        RequestError: as soon as it is known to be longer than allowed.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise _too_long(max_bytes)
+    chunks: list[bytes] = []
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > max_bytes:
+            raise _too_long(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_long(max_bytes: int) -> RequestError:
+    return RequestError(413, f"the request is longer than {max_bytes:,} bytes")

@@ -1,0 +1,144 @@
+"""Puts the click backend together and runs it until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+
+from engine.backend.app import build_app
+from engine.backend.conversation import Conversation, Interlocutor, mask_of
+from engine.backend.credentials import Credentials, load_credentials
+from engine.backend.embeddings import Embeddings
+from engine.backend.photo_door import AllowedPlaces, PhotoDoor
+from engine.backend.service import ClickService
+from engine.backend.settings import BackendSettings
+from engine.clicks.log import ClickLog
+from model.errors import ConfigurationError
+from model.segmenter import PromptableSegmenter
+from pipelines.embedding_store import EmbeddingStore
+from pipelines.manifest import usable_cores
+from pipelines.promised_model import CheckpointSegmenter
+from stages.records import PromptRecord
+
+SegmenterFactory = Callable[[], PromptableSegmenter]
+
+# Connections beyond this are answered 503 at once instead of being kept waiting.
+_MOST_CONNECTIONS: Final = 256
+_WARM_UP_HW: Final = (96, 128)
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """A backend that is ready to serve.
+
+    Attributes:
+        app: the application.
+        credentials: that it wants.
+        model_id: of the model that answers.
+        photos: how many were listed.
+    """
+
+    app: Starlette
+    credentials: Credentials
+    model_id: str
+    photos: int
+
+
+def build_backend(
+    settings: BackendSettings, *, segmenter: SegmenterFactory | None = None
+) -> Backend:
+    """Checks what was asked for, loads the model and warms it up.
+
+    Args:
+        settings: as the user stated them.
+        segmenter: gives the model, in place of the configured checkpoint.
+
+    Raises:
+        ConfigurationError: if something asked for cannot be done.
+    """
+    file = Path(settings.credentials).expanduser() if settings.credentials else None
+    credentials = load_credentials(file)
+    door = PhotoDoor(settings.source, settings.source_name, AllowedPlaces.of(settings.allow))
+    photos = door.open()
+    threads = settings.threads or usable_cores()
+    model = (segmenter or CheckpointSegmenter(settings.checkpoint, settings.device, threads))()
+    _warm_up(model)
+    service = ClickService(
+        model.model_id,
+        Interlocutor(model),
+        Embeddings(
+            model,
+            door.read,
+            store=_store(settings, model.model_id),
+            limits=settings.limits,
+            memory_bytes=settings.memory_bytes,
+        ),
+        door,
+        ClickLog(_writable(settings.click_log)),
+    )
+    app = build_app(service, credentials, max_body_bytes=settings.max_body_mib * 2**20)
+    return Backend(app, credentials, model.model_id, photos)
+
+
+def listen(settings: BackendSettings) -> socket.socket:
+    """Opens the port before anything slow is done, so that a busy one is told at once.
+
+    Raises:
+        ConfigurationError: if it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{settings.host}:{settings.port}: cannot be listened at ({error.strerror}). Another "
+            "backend may be running; stop it, or give another --port."
+        ) from None
+
+
+def serve(backend: Backend, listening: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM; answers under way are finished."""
+    config = uvicorn.Config(
+        backend.app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=10,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _store(settings: BackendSettings, model_id: str) -> EmbeddingStore | None:
+    if settings.store is None:
+        return None
+    return EmbeddingStore(settings.store, model_id, max_bytes=settings.store_bytes)
+
+
+def _writable(folder: str) -> Path:
+    """The log's folder, made now: a mask without its prompts in the log would have no history."""
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: the log of prompts cannot be kept there ({error.strerror}); give another "
+            "folder with --clicks"
+        ) from None
+    return path
+
+
+def _warm_up(model: PromptableSegmenter) -> None:
+    """The first request of each kind is slow (memory, kernels); Label Studio waits one second."""
+    embedding = model.embed(np.zeros((*_WARM_UP_HW, 3), np.uint8))
+    embedding = model.embedding_from_bytes(embedding.to_bytes())
+    prompt = PromptRecord(points_xy=((20.0, 20.0), (40.0, 30.0)), point_labels=(1, 1))
+    mask_of(Interlocutor(model).answer(embedding, Conversation("warm-up", prompt)), embedding)
