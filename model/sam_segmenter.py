@@ -181,6 +181,24 @@ if TYPE_CHECKING:
     _IS_A_SEGMENTER: type[PromptableSegmenter] = SamSegmenter
 
 
+def load_segmenter(
+    checkpoint: str, *, device: str = "cpu", threads: int | None = None
+) -> SamSegmenter:
+    """Load a checkpoint in a worker process.
+
+    Args:
+        checkpoint: a name, or the path of a file.
+        device: where the network runs.
+        threads: of torch in the whole process; None leaves them as they are.
+
+    Raises:
+        CheckpointError: the file is missing, broken or foreign.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return SamSegmenter.load(checkpoint, device)
+
+
 class _Answers:
     """Collects what batches answer, in whatever order, into `Proposals` in the order asked."""
 
