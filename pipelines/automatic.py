@@ -17,9 +17,9 @@ from pipelines.planning import PlannedRun, RunRequest, plan_run
 from pipelines.progress import Progress, ProgressCallback, ignore_progress, progress_of
 from pipelines.promised_model import CheckpointSegmenter, promised_model
 from pipelines.run_config import AutomaticRun
+from pipelines.run_folder import clear_leftovers
 from pipelines.shard_work import SegmenterFactory, ShardRecipe
 from pipelines.sources import list_photos, source_address
-from pipelines.storage import TEMPORARY
 from pipelines.summary import Summary, write_summary
 from pipelines.workers import make_shards_here, make_shards_in_workers
 from stages.parameters import AutomaticParameters
@@ -34,6 +34,9 @@ def run_automatic(
     progress: ProgressCallback = ignore_progress,
 ) -> Summary:
     """Runs, or goes on with, the fully automatic stage.
+
+    With several workers, a script has to call it under `if __name__ == "__main__":`, because
+    worker processes import the script.
 
     Args:
         config: the run. Where its folder holds a run already, what is done there stays.
@@ -60,7 +63,7 @@ def run_automatic(
         recipe = _recipe(config, planned, parameters, segmenter)
         _make_shards(config, planned, recipe, progress)
     summary = write_summary(planned.run, planned.manifest, planned.plan, thresholds)
-    planned.run.remove(TEMPORARY)
+    clear_leftovers(planned.run)
     refuse_failures(summary.failures, summary.images, config.max_failed_share)
     return summary
 

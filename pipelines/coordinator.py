@@ -92,7 +92,7 @@ def refuse_failures(failures: Mapping[str, int], photos: int, max_failed_share: 
     kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(failures.items()) if count)
     raise StopError(
         f"{failed} of {photos} photos failed ({kinds}), more than the share of "
-        f"{max_failed_share:g} that is allowed. A data set with such holes is seldom meant, so the "
-        "run stops here. Shards that are done stay. Mend the source, or allow a larger share "
-        "(max_failed_share), and run the same command again."
+        f"{max_failed_share:g} that is allowed (max_failed_share). A data set with such holes is "
+        "seldom meant, so the run stops. Mend the source and begin a new run, or allow a larger "
+        "share and run the same command again: shards that are done stay."
     )

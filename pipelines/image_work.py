@@ -63,7 +63,7 @@ def load_photo(planned: PlannedImage, recipe: ImageRecipe) -> LoadedPhoto:
     photo = decode_photo(data, recipe.limits)
     file = upright_file(data, recipe.limits) if recipe.embed_images else None
     decoded = time.perf_counter()
-    return LoadedPhoto(photo, file, {"read": read - started, "decode": decoded - read})
+    return LoadedPhoto(photo, file, {"read": read - started, "decode_photo": decoded - read})
 
 
 def make_row(

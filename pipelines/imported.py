@@ -9,10 +9,9 @@ from typing import Any
 from pipelines.plan import PlannedImage, read_planned_shard
 from pipelines.planning import PlannedRun, RunRequest, plan_run
 from pipelines.progress import ProgressCallback, ignore_progress, progress_of
-from pipelines.run_folder import shard_name
+from pipelines.run_folder import clear_leftovers, shard_name
 from pipelines.shards import write_rows
 from pipelines.sidecar import Tally
-from pipelines.storage import TEMPORARY
 from pipelines.summary import Summary, write_summary
 from pipelines.work_link import ImageDone
 from stages.records import ImageRef, ImageRow
@@ -59,7 +58,7 @@ def write_imported_run(
             now = now.with_image(done)
             progress(now)
     summary = write_summary(planned.run, planned.manifest, planned.plan, None)
-    planned.run.remove(TEMPORARY)
+    clear_leftovers(planned.run)
     return summary
 
 

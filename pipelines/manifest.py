@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,7 +19,6 @@ from pipelines.storage import Folder
 from stages.ids import digest
 
 Configuration = dict[str, Any]
-SCHEMA_VERSION: Final = 1
 
 
 class Manifest(BaseModel):

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import uuid
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +20,7 @@ MANIFEST_FILE: Final = "manifest.json"
 SUMMARY_FILE: Final = "summary.json"
 SHARDS: Final = "shards"
 STATS: Final = "stats"
+_LEFTOVER: Final = re.compile(r"\.[0-9a-f]{32}$")
 _BEFORE_THE_MANIFEST: Final = frozenset({TEMPORARY, PLAN_FILE})
 
 
@@ -60,11 +63,20 @@ def prepare_folder(address: str) -> Folder:
     run = Folder(address)
     try:
         _refuse_foreign(run)
-        run.remove(TEMPORARY)
+        clear_leftovers(run)
         _probe(run)
     except OSError as error:
         raise ConfigurationError(_unwritable(address, error)) from error
     return run
+
+
+def clear_leftovers(run: Folder) -> None:
+    """Removes what killed runs left half-written, and nothing that somebody else put there."""
+    for name in run.names(TEMPORARY):
+        if _LEFTOVER.search(name):
+            run.remove(f"{TEMPORARY}/{name}")
+    if not run.names(TEMPORARY):
+        run.remove(TEMPORARY)
 
 
 def _refuse_foreign(run: Folder) -> None:
@@ -84,14 +96,14 @@ def _refuse_foreign(run: Folder) -> None:
 
 def _probe(run: Folder) -> None:
     """Writes and removes a file: permissions can only be known by trying."""
-    name = f"{TEMPORARY}/probe"
+    name = f"{TEMPORARY}/probe.{uuid.uuid4().hex}"
     try:
         run.write(name, b"mask-engine")
     except MaskEngineError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno != errno.ENOSPC:
             raise ConfigurationError(_unwritable(run.address, error.__cause__)) from error
         raise
-    run.remove(TEMPORARY)
+    clear_leftovers(run)
 
 
 def _unwritable(address: str, error: OSError) -> str:

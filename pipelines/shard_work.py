@@ -1,6 +1,6 @@
 """One shard's work, photo by photo: read ahead, run the model, encode behind, write whole.
 
-Two photos are decoded ahead and one row group is encoded behind, whatever the shard's size, so
+One photo is decoded ahead and one row group is encoded behind, whatever the shard's size, so
 memory is bounded by the photos' own pixels.
 """
 
@@ -24,7 +24,7 @@ from pipelines.storage import Folder
 from pipelines.work_link import ImageDone, WorkLink
 from stages.records import ImageRow
 
-READ_AHEAD: Final = 2
+READ_AHEAD: Final = 1
 
 # Called once in each worker process; has to be picklable: a function of a module, or a dataclass.
 SegmenterFactory = Callable[[], PromptableSegmenter]
@@ -113,6 +113,7 @@ def _rows(
     for image, load in _read_ahead(planned, recipe):
         link.image_begun(image.ref.path)
         row, seconds = make_row(image, load, segmenter, recipe)
+        del load  # it holds the pixels, and the photo after the next one is read from here on
         tally.add(row)
         for step, spent in seconds.items():
             tally.spend(step, spent)

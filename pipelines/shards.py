@@ -167,15 +167,11 @@ def _latest_revisions(run: Folder, names: Sequence[str]) -> dict[str, int]:
 
 
 def _may_hold_revisions(parquet: pq.ParquetFile) -> bool:
-    place = parquet.schema_arrow.get_field_index("revision")
-    # Leaf columns are counted through nested ones, so the place is looked up by its path.
     metadata = parquet.metadata
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for column in range(place, row_group.num_columns):
-            chunk = row_group.column(column)
-            if chunk.path_in_schema == "revision":
-                if not chunk.statistics or chunk.statistics.max > 0:
-                    return True
-                break
-    return False
+    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
+    place = paths.index("revision")
+    statistics = [
+        metadata.row_group(group).column(place).statistics
+        for group in range(metadata.num_row_groups)
+    ]
+    return any(known is None or known.max > 0 for known in statistics)

@@ -239,7 +239,8 @@ def test_a_foreign_manifest_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_what_a_killed_run_left_before_its_manifest_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "run/_tmp").mkdir(parents=True)
-    (tmp_path / "run/_tmp/part-00000-of-00001.parquet.abc").write_bytes(b"half")
+    half = f"part-00000-of-00001.parquet.{'a1' * 16}"
+    (tmp_path / "run/_tmp" / half).write_bytes(b"half")
     (tmp_path / "run/plan.parquet").write_bytes(b"")
     assert run_quickly(make_photos(tmp_path / "photos", 1), tmp_path / "run").images == 1
     assert not (tmp_path / "run/_tmp").exists()
