@@ -39,6 +39,14 @@ def test_names_that_were_not_fetched_say_how_to_fetch_them() -> None:
         checkpoint_path("sam_vit_b")
 
 
+def test_an_installation_without_the_packaged_checkpoint_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.checkpoint_names._STARTER_PATH", tmp_path / "starter.safetensors")
+    with pytest.raises(CheckpointError, match="is missing: install mask-engine again"):
+        checkpoint_path("starter")
+
+
 def test_a_cached_file_of_the_wrong_size_is_refused(cache: Path) -> None:
     cache.mkdir()
     (cache / "sam_vit_b_01ec64.pth").write_bytes(b"half")
