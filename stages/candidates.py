@@ -159,7 +159,8 @@ class _Gate:
         with self._tally.timed("encode"):
             patch = tight(MaskPatch(mask.inside_WH.T, mask.left, mask.top))
             encoded = rle.encode(patch.inside_HW)
-        x, y = point_xy.tolist()
+        # float32, as shards store it: a row that is read back equals the row that was written.
+        x, y = np.add(point_xy, (self._crop.left, self._crop.top), dtype=np.float32).tolist()
         return Candidate(
             patch=encoded,
             left=self._crop.left + patch.left,
@@ -167,6 +168,6 @@ class _Gate:
             area_px=int(np.count_nonzero(patch.inside_HW)),
             predicted_iou=score,
             stability=float(np.float32(mask.stability)),
-            point_xy=(self._crop.left + x, self._crop.top + y),
+            point_xy=(x, y),
             crop=self._crop,
         )

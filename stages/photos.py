@@ -191,7 +191,8 @@ def _header_error(data: bytes) -> RecordError:
         )
     if data.startswith(_SIGNATURES):
         return RecordError(
-            "unreadable", "starts like a photo, but its header is damaged or cut short"
+            "unreadable",
+            "starts like a photo, but its header is damaged, cut short, or of a rare kind",
         )
     return RecordError(
         "not_an_image",

@@ -12,7 +12,8 @@ from model import Embedding, Prompt, Proposals
 from stages import gates, rle
 from stages.automatic import AutomaticMasks, AutomaticParameters, propose_masks
 from stages.presets import parameters_for
-from tests.factories import make_pixels
+from stages.schema import rows_from_table, rows_to_table
+from tests.factories import make_pixels, make_row
 from tests.fakes import ColourEmbedding, DiscSegmenter, SilentSegmenter
 
 IMAGE_ID = "1" * 32
@@ -31,13 +32,13 @@ def propose(
 ) -> AutomaticMasks:
     chosen = parameters(**settings)
     return propose_masks(
-        segmenter or DiscSegmenter(256), photo, image_id=IMAGE_ID, parameters=chosen
+        segmenter or DiscSegmenter(128), photo, image_id=IMAGE_ID, parameters=chosen
     )
 
 
 def test_every_proposal_is_kept_or_dropped_for_a_reason() -> None:
-    found = propose(preset="sa1b", points_per_side=8)
-    points = 8 * 8 + 4 * 4 * 4 + 16 * 2 * 2
+    found = propose(preset="sa1b", points_per_side=6)
+    points = 6 * 6 + 4 * 3 * 3 + 16 * 1 * 1
     assert found.proposals == 3 * points
     assert found.proposals == len(found.masks) + sum(found.dropped.values())
     assert set(found.dropped) <= set(gates.DROP_REASONS)
@@ -50,7 +51,7 @@ def test_lost_proposals_are_a_bug_that_says_so() -> None:
 
 
 def test_every_mask_tells_where_it_comes_from() -> None:
-    found = propose(preset="sa1b", points_per_side=8)
+    found = propose(preset="sa1b", points_per_side=6)
     assert len(found.masks) > 5
     for mask in found.masks:
         left, top, width, height = mask.crop_box or (0, 0, 0, 0)
@@ -68,6 +69,12 @@ def test_every_mask_tells_where_it_comes_from() -> None:
     assert len({mask.mask_id for mask in found.masks}) == len(found.masks)
 
 
+def test_masks_come_back_equal_from_a_shard() -> None:
+    row = make_row(masks=propose(preset="sa1b", points_per_side=6).masks, width=160, height=120)
+    table = rows_to_table([row], configuration_digest="0", with_images=False)
+    assert list(rows_from_table(table)) == [row]
+
+
 def test_masks_come_with_the_highest_predicted_iou_first() -> None:
     scores = [mask.predicted_iou or 0 for mask in propose().masks]
     assert scores == sorted(scores, reverse=True)
@@ -82,7 +89,7 @@ def test_the_same_photo_gives_the_same_masks_however_points_are_batched() -> Non
 
 
 def test_several_threads_may_share_a_segmenter() -> None:
-    segmenter = DiscSegmenter(256)
+    segmenter = DiscSegmenter(128)
     expected = propose(segmenter=segmenter)
     found: list[AutomaticMasks] = []
     threads = [
@@ -103,7 +110,7 @@ def test_seconds_are_told_by_step() -> None:
 
 
 def test_nothing_worth_keeping_is_no_error() -> None:
-    found = propose(segmenter=SilentSegmenter(256))
+    found = propose(segmenter=SilentSegmenter(128))
     assert found.masks == ()
     assert found.dropped == {gates.BELOW_PREDICTED_IOU: 3 * 36}
 

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -185,6 +186,16 @@ class TestColourModes:
         image = Image.fromarray(make_pixels()[..., 0] > 128)
         assert image.mode == "1"
         assert set(np.unique(self.decode(image, "PNG"))) <= {0, 255}
+
+    @pytest.mark.parametrize("byte_order", ["<", ">"])
+    def test_16_bits_a_channel_keep_their_colours(self, byte_order: str) -> None:
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, make_pixels().astype(np.uint16) * 257, byteorder=byte_order)
+        np.testing.assert_array_equal(decode_photo(buffer.getvalue()).pixels_HWC, make_pixels())
+
+    def test_cmyk_of_a_jpeg(self) -> None:
+        image = Image.fromarray(make_pixels()).convert("CMYK")
+        np.testing.assert_allclose(self.decode(image, "JPEG", quality=100), make_pixels(), atol=3)
 
     @pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
     def test_16_bits_of_full_range_are_divided_by_257(self, file_format: str) -> None:
