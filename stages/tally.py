@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Tally:
 
     proposals: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Counts drops; a reason that never occurred is not listed."""
@@ -35,4 +35,4 @@ class Tally:
         try:
             yield
         finally:
-            self.seconds[step] += time.perf_counter() - start  # type: ignore[assignment]
+            self.seconds[step] += time.perf_counter() - start
