@@ -14,8 +14,9 @@ from engine.exports.folder import export_folder, write_marker
 from engine.exports.numbers import Numbers
 from engine.exports.photo_files import write_photo
 from engine.exports.tables import NumberTables, number_tables
-from model.errors import RecordError
+from model.errors import ConfigurationError, RecordError
 from pipelines.shards import read_rows
+from pipelines.status import run_status
 from stages.photos import PhotoLimits
 from stages.records import ImageRow, MaskRecord
 from stages.schema import SHARD_SCHEMA
@@ -87,9 +88,14 @@ def export_run(
     """Exports a run, finished or not; memory does not grow with it but for 48 bytes a photo.
 
     Raises:
-        ConfigurationError: if there is no such run, or `out` is foreign.
+        ConfigurationError: if there is no such run, it holds nothing yet, or `out` is foreign.
         StopError: if the disk is full.
     """
+    if not run_status(run).shards_done:
+        raise ConfigurationError(
+            f"{run}: no shard is done yet, so there is nothing to export. `mask-engine status` "
+            "says how far the run is."
+        )
     numbers = Numbers.of(read_rows(run, columns=["masks"]))
     counts = ExportCounts()
     columns = [name for name in SHARD_SCHEMA.names if with_photos or name != "image"]

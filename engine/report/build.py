@@ -46,7 +46,7 @@ def write_report(
     """
     facts = gather_facts(run)
     tally, sample = Tally(), PhotoSample(photos)
-    for row in read_rows(run, columns=WITHOUT_PHOTOS):
+    for row in read_rows(run, columns=WITHOUT_PHOTOS) if facts.shards_done else ():
         tally.add(row)
         sample.add(row)
         meter(tally.images, facts.photos_planned)

@@ -53,7 +53,8 @@ def overlay(row: ImageRow, limits: PhotoLimits, *, longest: int) -> Image.Image:
     labels = np.full(thumbnail.size_hw, -1, np.int32)
     by_size = sorted(enumerate(row.masks), key=lambda item: (-item[1].area, item[0]))
     for label, mask in by_size:
-        labels[mask_thumbnail(mask, thumbnail.size_hw)] = label
+        small = mask_thumbnail(mask, thumbnail.size_hw)
+        labels[small.window][small.inside_HW] = label
     return Image.fromarray(_coloured(thumbnail.pixels_HWC, labels))
 
 

@@ -25,6 +25,7 @@ class RunFacts:
         address: where it is.
         photos_planned: photos that the run will hold when it is finished.
         finished: whether every planned photo has its row.
+        shards_done: files that are there.
         images_per_second: while it worked; None if it was not measured.
         seconds_by_step: summed over workers.
         settings: name and value of what the run was started with, in reading order.
@@ -34,6 +35,7 @@ class RunFacts:
     address: str
     photos_planned: int
     finished: bool
+    shards_done: int = 0
     images_per_second: float | None = None
     seconds_by_step: Mapping[str, float] = field(default_factory=dict)
     settings: tuple[tuple[str, str], ...] = ()
@@ -57,6 +59,7 @@ def gather_facts(run: str) -> RunFacts:
         address=folder.address,
         photos_planned=status.images,
         finished=status.finished,
+        shards_done=status.shards_done,
         images_per_second=status.images_per_second or None,
         seconds_by_step=totals.seconds,
         settings=tuple(_settings(manifest, totals, summary)),

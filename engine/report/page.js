@@ -175,8 +175,8 @@ function readFilters() {
   for (const name of ["iou", "stability", "smallest", "largest", "opacity"]) state[name] = Number(form.elements[name].value);
   state.levels = data.levels.map((_, i) => form.elements[`level-${i}`]?.checked ?? true);
   const say = (name, text) => { form.querySelector(`[data-for=${name}]`).value = text; };
-  say("iou", atEnd("iou", "min") ? "any" : "≥ " + state.iou.toFixed(3));
-  say("stability", atEnd("stability", "min") ? "any" : "≥ " + state.stability.toFixed(3));
+  say("iou", atEnd("iou", "min") ? "any" : "≥ " + state.iou.toFixed(2));
+  say("stability", atEnd("stability", "min") ? "any" : "≥ " + state.stability.toFixed(2));
   say("smallest", atEnd("smallest", "min") ? "any" : "≥ " + share(10 ** state.smallest));
   say("largest", atEnd("largest", "max") ? "any" : "≤ " + share(10 ** state.largest));
   say("opacity", Math.round(state.opacity * 100) + " %");

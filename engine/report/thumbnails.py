@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,27 +65,52 @@ def photo_thumbnail(row: ImageRow, longest: int, limits: PhotoLimits) -> Thumbna
     return Thumbnail(np.asarray(small))
 
 
-def mask_thumbnail(mask: MaskRecord, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """(h, w) the mask made small: pixels at least half covered, at least one pixel."""
-    return shrink_mask(rle.decode(mask.segmentation), size_hw)
+@dataclass(frozen=True, eq=False)
+class MaskThumbnail:
+    """A mask made small: the part of the thumbnail that it can reach.
+
+    Attributes:
+        inside_HW: (h', w') pixels that the mask covers by half; the most covered where there is
+            none, so that no mask vanishes.
+        left, top: place of the part in the thumbnail.
+    """
+
+    inside_HW: NDArray[np.bool_]
+    left: int
+    top: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the thumbnail."""
+        height, width = self.inside_HW.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-def shrink_mask(mask_HW: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """(h, w) pixels that the mask covers by half; the most covered where there is none."""
-    if mask_HW.shape == size_hw:
-        return mask_HW
-    full = Image.fromarray(mask_HW.view(np.uint8) * np.uint8(255))
-    coverage = np.asarray(full.resize(size_hw[::-1], Resampling.BOX))
-    small = coverage >= min(128, max(1, int(coverage.max())))
-    if not small.any() and mask_HW.any():  # less than a 500th of every pixel
-        row, column = np.argwhere(mask_HW)[0] * size_hw // mask_HW.shape
-        small[row, column] = True
-    return np.asarray(small)
+def mask_thumbnail(mask: MaskRecord, size_hw: tuple[int, int]) -> MaskThumbnail:
+    """Makes a mask as small as its photo's thumbnail of `size_hw`; only its box is worked on."""
+    (height, width), (h, w) = mask.segmentation.size_hw, size_hw
+    left, top, box_w, box_h = rle.bbox_xywh(mask.segmentation)
+    x, x_stop = int(left * w / width), math.ceil((left + max(box_w, 1)) * w / width)
+    y, y_stop = int(top * h / height), math.ceil((top + max(box_h, 1)) * h / height)
+    # pycocotools decodes column by column: transposed, the memory is in the order Pillow reads.
+    columns_WH = rle.decode(mask.segmentation).T
+    full = Image.fromarray(columns_WH.view(np.uint8) * np.uint8(255))
+    box = (y * height / h, x * width / w, y_stop * height / h, x_stop * width / w)
+    small = full.resize((y_stop - y, x_stop - x), Resampling.BOX, box=box)
+    return MaskThumbnail(_covered(np.asarray(small).T), x, y)
 
 
 def mask_code(mask: MaskRecord, size_hw: tuple[int, int]) -> Rle:
     """The mask made small, as RLE that the page draws."""
-    return rle.encode(mask_thumbnail(mask, size_hw))
+    small = mask_thumbnail(mask, size_hw)
+    return rle.encode_patch(small.inside_HW, (small.left, small.top), size_hw)
+
+
+def _covered(coverage_HW: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    inside = coverage_HW >= min(128, max(1, int(coverage_HW.max())))
+    if not inside.any():  # covers less than a 500th of a pixel: the middle of its box
+        inside[inside.shape[0] // 2, inside.shape[1] // 2] = True
+    return np.asarray(inside)
 
 
 def _read_photo(row: ImageRow, limits: PhotoLimits) -> NDArray[np.uint8]:

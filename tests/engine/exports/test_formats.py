@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from engine.exports.coco import CocoFormat
 from engine.exports.png import BinaryMasksFormat, LabelMapFormat
 from engine.exports.sa1b import Sa1bFormat
 from engine.exports.work import export_run
+from model.errors import ConfigurationError
 from stages import rle
 from stages.photos import PhotoLimits
 from stages.records import ImageRow
@@ -152,8 +154,6 @@ def test_binary_masks_overlap_without_loss(tmp_path, photo_rows):
 
 
 def test_photos_come_from_the_shards_where_they_are_embedded(tmp_path, photo_rows):
-    from dataclasses import replace
-
     rows = [
         row if row.error else replace(row, image=Path(row.ref.uri).read_bytes())
         for row in photo_rows
@@ -178,6 +178,13 @@ def test_a_photo_that_is_gone_or_changed_is_counted_and_its_masks_kept(tmp_path,
 def test_an_unfinished_run_exports_what_is_there(tmp_path, photo_rows):
     run = make_run(tmp_path / "run", photo_rows, shards_written=1)
     assert export(run, tmp_path / "out", CocoFormat()).images == 2
+
+
+def test_a_run_that_has_just_begun_has_nothing_to_export(tmp_path, photo_rows):
+    run = make_run(tmp_path / "run", photo_rows, shards_written=0)
+    with pytest.raises(ConfigurationError, match="no shard is done yet"):
+        export(run, tmp_path / "out", CocoFormat())
+    assert not (tmp_path / "out").exists()
 
 
 def test_numbers_are_the_same_in_every_export(tmp_path, photo_rows):

@@ -95,6 +95,12 @@ def test_an_unfinished_run_is_called_partial(tmp_path, photo_rows):
     assert "partial: 2 of 5 photos so far" in (tmp_path / "page.html").read_text()
 
 
+def test_a_run_that_has_just_begun_has_a_page(tmp_path, photo_rows):
+    run = make_run(tmp_path / "run", photo_rows, shards_written=0)
+    assert write(run, tmp_path / "page.html").images == 0
+    assert "partial: 0 of 5 photos so far" in (tmp_path / "page.html").read_text()
+
+
 def test_the_sample_is_bounded_and_the_page_says_so(tmp_path):
     run = make_run(tmp_path / "run", [make_row(f"{i}.jpg") for i in range(9)], shard_size=4)
     write(run, tmp_path / "page.html", photos=3)
