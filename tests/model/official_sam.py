@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from model.checkpoint_card import CheckpointCard
 from model.checkpoints import LoadedCheckpoint
+from model.network.image_encoder import ImageEncoderViT
 from model.network.mask_decoder import MaskDecoder
 from model.network.prompt_encoder import PromptEncoder
 from model.network.sam import Sam
@@ -57,6 +58,35 @@ def official_small_sam(input_size: int = INPUT_SIZE, seed: int = 0) -> official.
         StubEncoder(input_size), official_prompt_encoder(input_size), official_mask_decoder()
     )
     return sharpen(sam).eval()
+
+
+def official_vit_b(input_size: int) -> official.Sam:
+    """All of ViT-B; at 1024 px it is the published network."""
+    torch.manual_seed(6)
+    encoder = official.ImageEncoderViT(
+        img_size=input_size,
+        embed_dim=768,
+        depth=12,
+        num_heads=12,
+        out_chans=256,
+        norm_layer=lambda width: nn.LayerNorm(width, eps=1e-6),
+        use_rel_pos=True,
+        window_size=14,
+        global_attn_indexes=(2, 5, 8, 11),
+    )
+    sam = official.Sam(encoder, official_prompt_encoder(input_size), official_mask_decoder())
+    return sharpen(sam).eval()
+
+
+def same_vit_b(reference: official.Sam) -> Sam:
+    """Our network with the weights of `official_vit_b`."""
+    input_size = reference.image_encoder.img_size
+    encoder = ImageEncoderViT(
+        channels=768, depth=12, heads=12, global_blocks=(2, 5, 8, 11), input_size=input_size
+    )
+    sam = Sam("vit_b", input_size, encoder, PromptEncoder(), MaskDecoder())
+    sam.load_state_dict(reference.state_dict(), strict=True)
+    return sam.eval()
 
 
 def same_small_sam(reference: official.Sam) -> Sam:
