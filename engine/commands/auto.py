@@ -64,11 +64,11 @@ def auto(
         typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
     ] = None,
     shard_size: Annotated[
-        int | None, typer.Option(help="Photos a shard. [from their number]")
+        int | None, typer.Option(help="Photos a shard. \\[from their number]")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes side by side. \\[1]")] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads a worker. [the cores shared out]")
+        int | None, typer.Option(help="Threads a worker. \\[the cores shared out]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps. \\[cpu]")] = None,
     embed_images: Annotated[
@@ -76,7 +76,7 @@ def auto(
         typer.Option("--embed-images/--no-embed-images", help="Keep the photos in the shards."),
     ] = None,
     source_name: Annotated[
-        str | None, typer.Option(help="Name of the source, part of ids. [last part of SOURCE]")
+        str | None, typer.Option(help="Name of the source, part of ids. \\[last part of SOURCE]")
     ] = None,
     max_failed_share: Annotated[
         float | None, typer.Option(help="Stop if a larger share of photos fails. \\[0.5]")

@@ -53,7 +53,7 @@ def export(
         Masks | None,
         typer.Option(
             help="all; leaves: no other mask nested in them; no-overlap: the smallest on top. "
-            "[all; for png no-overlap]"
+            "\\[all; for png no-overlap]"
         ),
     ] = None,
     min_predicted_iou: Annotated[

@@ -39,7 +39,7 @@ def import_masks(
         str | None, typer.Option(help="Where the photos are, if not beside the annotations.")
     ] = None,
     source_name: Annotated[
-        str | None, typer.Option(help="Name of the source, part of ids. [FOLDER's last part]")
+        str | None, typer.Option(help="Name of the source, part of ids. \\[FOLDER's last part]")
     ] = None,
     embed_images: Annotated[
         bool, typer.Option("--embed-images", help="Keep the photos in the shards.")

@@ -30,7 +30,7 @@ def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder: a path or a URL.")],
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The page. [RUN/report.html]")
+        Path | None, typer.Option("--out", "-o", help="The page. \\[RUN/report.html]")
     ] = None,
     photos: Annotated[
         int, typer.Option(min=0, max=2000, help="How many photos to show, drawn fairly.")

@@ -9,6 +9,7 @@ from html import escape
 from typing import Final
 
 from engine.report.tally import BINS_PER_DECADE, SCORE_BINS, SIZE_BINS, SIZE_DECADES
+from stages.gates import DROP_REASONS
 
 WIDTH: Final = 520
 HEIGHT: Final = 200
@@ -16,19 +17,6 @@ LEFT: Final = 44
 BOTTOM: Final = 26
 TOP: Final = 10
 MAX_COUNT_BINS: Final = 48
-
-# In the order in which the automatic stage drops proposals; reasons not listed come after.
-DROP_ORDER: Final = (
-    "below_predicted_iou",
-    "empty",
-    "below_stability",
-    "covers_image",
-    "touches_crop_edge",
-    "duplicate_in_crop",
-    "duplicate_across_crops",
-    "too_small",
-    "duplicate_after_cleanup",
-)
 
 
 @dataclass(frozen=True)
@@ -141,8 +129,8 @@ def shares_html(values: Mapping[str, float], *, form: str = "{:.1f} s") -> str:
 
 def drop_order(dropped: Mapping[str, int]) -> list[str]:
     """The reasons that occur, in the order of the stage, unknown ones by name at the end."""
-    known = [reason for reason in DROP_ORDER if dropped.get(reason)]
-    return known + sorted(r for r in dropped if dropped[r] and r not in DROP_ORDER)
+    known = [reason for reason in DROP_REASONS if dropped.get(reason)]
+    return known + sorted(r for r in dropped if dropped[r] and r not in DROP_REASONS)
 
 
 def compact(number: float) -> str:

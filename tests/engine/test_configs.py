@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.commands.auto import build_run
+from stages.parameters import AutomaticParameters
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AUTOMATIC = sorted(CONFIGS.glob("auto-*.yaml"))
@@ -26,3 +27,9 @@ def test_a_complete_one_needs_nothing_more():
 
 def test_there_are_some():
     assert len(AUTOMATIC) >= 4
+
+
+def test_the_manual_names_every_setting_of_the_stage():
+    manual = (CONFIGS.parent / "docs" / "automatic.md").read_text(encoding="utf-8")
+    missing = [name for name in AutomaticParameters.model_fields if f"`{name}`" not in manual]
+    assert missing == []
