@@ -32,8 +32,11 @@ def regions(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
 
 
 @settings(deadline=None)
-@given(MASKS, st.integers(1, 30))
-def test_equals_the_plain_form_on_the_whole_mask(mask: NDArray[np.bool_], min_area: int) -> None:
+@given(MASKS, st.integers(1, 30), st.integers(0, 3))
+def test_equals_the_plain_form_on_the_whole_mask(
+    mask: NDArray[np.bool_], min_area: int, margin: int
+) -> None:
+    mask = np.pad(mask, margin)
     expected = np.zeros_like(mask)
     for island in regions(mask):
         if island.sum() >= min_area:
@@ -49,8 +52,12 @@ def test_equals_the_plain_form_on_the_whole_mask(mask: NDArray[np.bool_], min_ar
     np.testing.assert_array_equal(result, expected)
 
 
-@given(MASKS, st.integers(1, 30))
-def test_each_step_is_that_of_the_released_code(mask: NDArray[np.bool_], min_area: int) -> None:
+@settings(deadline=None)
+@given(MASKS, st.integers(1, 30), st.integers(0, 3))
+def test_each_step_is_that_of_the_released_code(
+    mask: NDArray[np.bool_], min_area: int, margin: int
+) -> None:
+    mask = np.pad(mask, margin)
     result = cleaned_whole(mask, min_area)
     if result is None:
         return  # the released code keeps the largest part, the paper does not
