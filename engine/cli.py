@@ -13,7 +13,16 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from engine.commands import auto, checkpoints, export, import_masks, report, status
+from engine.commands import (
+    auto,
+    checkpoints,
+    embed,
+    export,
+    import_masks,
+    report,
+    serve,
+    status,
+)
 from engine.console import error_line
 from model.errors import ConfigurationError, MaskEngineError
 
@@ -38,8 +47,8 @@ class Border(TyperGroup):
             error_line("stopped; run the same command again to go on")
             raise typer.Exit(STOPPED) from None
         except Exception as error:
-            if not isinstance(error, Exception) or _is_usage_error(error):
-                raise
+            if _is_usage_error(error) or isinstance(error, BrokenPipeError):
+                raise  # typer shows the first as it should be, and knows that nobody reads on
             if ctx.params.get("debug"):
                 traceback.print_exc()
             error_line(_one_line(error))
@@ -109,6 +118,8 @@ def _mount(command_app: typer.Typer) -> None:
     report.register(command_app)
     export.register(command_app)
     import_masks.register(command_app)
+    embed.register(command_app)
+    serve.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")
     for name in OPTIONAL_COMMANDS:
         _mount_if_there(command_app, name)

@@ -1,43 +1,35 @@
-# No `from __future__ import annotations`: Beam reads these type hints when a pipeline is built.
 """Embeddings of a source's photos, made ahead of the people who will click on them.
 
-A Beam pipeline in this process: photos' references in small batches go in, files of the store and
-failures come out; pixels and embeddings pass no shuffle. What is in the store is done, so a run
-that was killed goes on where it was.
+What is in the store is done, so a run that was killed goes on where it was.
 """
 
+from __future__ import annotations
+
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pvalue import PCollection
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.errors import MaskEngineError, RecordError, StopError
-from model.segmenter import PromptableSegmenter
+from model.errors import MaskEngineError, StopError
 from pipelines.beam_pipeline import IN_MEMORY
-from pipelines.embedding_store import EmbeddingStore, StoredEmbedding
+from pipelines.embed_photos import EmbedPhotos, EmbedRecipe, FailedPhoto, batches_of
+from pipelines.embedding_store import EmbeddingStore
 from pipelines.manifest import usable_cores
 from pipelines.promised_model import CheckpointSegmenter, promised_model
-from pipelines.reading import read_photo
 from pipelines.shard_work import SegmenterFactory
-from pipelines.shared_model import SharedModel
 from pipelines.sources import list_photos
-from pipelines.work_link import ImageDone, NobodyListens, current_link, linked
-from stages.photos import Photo, PhotoLimits, decode_photo
+from pipelines.work_link import ImageDone, NobodyListens, linked
+from stages.photos import PhotoLimits
 from stages.records import ImageRef
 
-BATCH_PHOTOS: Final = 16
-_READ_AHEAD: Final = 2
 # Enough to see what is wrong; all are counted.
 _MOST_FAILURES_NAMED: Final = 20
 
-Batch = tuple[ImageRef, ...]
 Tell = Callable[[int, int], None]
 
 
@@ -65,15 +57,6 @@ class EmbedRun(BaseModel):
     limits: PhotoLimits = Field(
         default_factory=PhotoLimits, description="What a photo may cost before it is refused."
     )
-
-
-@dataclass(frozen=True)
-class FailedPhoto:
-    """A photo without an embedding, and why."""
-
-    path: str
-    kind: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -126,16 +109,10 @@ def run_embed(
     pending = [photo for photo in photos if photo.image_id not in there]
     counter = _Counter(len(photos), len(photos) - len(pending), progress or (lambda *_: None))
     if pending:
-        own = CheckpointSegmenter(
-            config.checkpoint, config.device, config.threads or usable_cores()
-        )
+        threads = config.threads or usable_cores()
+        own = CheckpointSegmenter(config.checkpoint, config.device, threads)
         recipe = EmbedRecipe(config.out, model.model_id, config.limits, segmenter or own)
-        with linked(counter), beam.Pipeline(options=PipelineOptions(list(IN_MEMORY))) as pipeline:
-            _ = (
-                pipeline
-                | "Photos" >> beam.Create(_batches(pending), reshuffle=False)
-                | EmbedPhotos(recipe)
-            )
+        _embed_here(pending, recipe, counter)
     if counter.error is not None:
         raise counter.error
     return EmbedSummary(
@@ -149,101 +126,13 @@ def run_embed(
     )
 
 
-@dataclass(frozen=True)
-class EmbedRecipe:
-    """All that a worker needs; small, because it is pickled.
-
-    Attributes:
-        store: address of the store.
-        model_id: the model that was promised.
-        limits: what a photo may cost.
-        segmenter: gives the model.
-    """
-
-    store: str
-    model_id: str
-    limits: PhotoLimits
-    segmenter: SegmenterFactory
-
-
-class EmbedPhotos(beam.PTransform[PCollection[Batch], PCollection[FailedPhoto]]):
-    """Batches of photos to files of the store; failures come out."""
-
-    def __init__(self, recipe: EmbedRecipe) -> None:
-        super().__init__()
-        self._recipe = recipe
-
-    def expand(self, batches: PCollection[Batch]) -> PCollection[FailedPhoto]:
-        """Wires the one step."""
-        return batches | "Embed" >> beam.ParDo(_EmbedBatch(self._recipe))
-
-
-class _EmbedBatch(beam.DoFn):
-    def __init__(self, recipe: EmbedRecipe) -> None:
-        self._recipe = recipe
-        self._model = SharedModel(recipe.segmenter)
-
-    def setup(self) -> None:
-        self._model.load()
-        self._store = EmbeddingStore(self._recipe.store, self._recipe.model_id)
-
-    def process(self, batch: Batch) -> Iterator[FailedPhoto]:
-        link = current_link()
-        try:
-            for photo, load in _read_ahead(batch, self._recipe.limits):
-                link.image_begun(photo.path)
-                failed = _embed(photo, load, self._model.segmenter, self._store)
-                link.image_done(ImageDone(0, failed.kind if failed else None))
-                if failed is not None:
-                    if isinstance(link, _Counter):
-                        link.name(failed)
-                    yield failed
-        except MaskEngineError as error:
-            if not link.failed(error):
-                raise
-
-
-def _embed(
-    photo: ImageRef,
-    load: Callable[[], Photo],
-    segmenter: PromptableSegmenter,
-    store: EmbeddingStore,
-) -> FailedPhoto | None:
-    """Embeds one photo. The border of one photo: what is wrong with it stops nothing else."""
-    try:
-        loaded = load()
-        embedding = segmenter.embed(loaded.pixels_HWC)
-    except RecordError as error:
-        return FailedPhoto(photo.path, error.kind, str(error))
-    except Exception as error:  # noqa: BLE001
-        return FailedPhoto(photo.path, "internal", f"{type(error).__name__}: {error}")
-    store.write(photo.image_id, StoredEmbedding(embedding.to_bytes(), loaded.sha256))
-    return None
-
-
-def _read_ahead(
-    batch: Batch, limits: PhotoLimits
-) -> Iterator[tuple[ImageRef, Callable[[], Photo]]]:
-    """Each photo with what gives or raises its pixels; the next ones are being read meanwhile."""
-    loading: deque[tuple[ImageRef, Future[Photo]]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
-        for photo in batch:
-            loading.append((photo, reader.submit(_load, photo, limits)))
-            if len(loading) > _READ_AHEAD:
-                first, future = loading.popleft()
-                yield first, future.result
-        for first, future in loading:
-            yield first, future.result
-
-
-def _load(photo: ImageRef, limits: PhotoLimits) -> Photo:
-    return decode_photo(read_photo(photo.uri, limits), limits)
-
-
-def _batches(photos: Sequence[ImageRef]) -> list[Batch]:
-    return [
-        tuple(photos[start : start + BATCH_PHOTOS]) for start in range(0, len(photos), BATCH_PHOTOS)
-    ]
+def _embed_here(pending: list[ImageRef], recipe: EmbedRecipe, counter: _Counter) -> None:
+    with linked(counter), beam.Pipeline(options=PipelineOptions(list(IN_MEMORY))) as pipeline:
+        _ = (
+            pipeline
+            | "Photos" >> beam.Create(batches_of(pending), reshuffle=False)
+            | EmbedPhotos(recipe)
+        )
 
 
 @dataclass

@@ -24,6 +24,8 @@ COMMANDS = [
     ["report"],
     ["export"],
     ["import"],
+    ["embed"],
+    ["serve"],
     ["checkpoints"],
     ["checkpoints", "list"],
     ["checkpoints", "info"],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.errors import ConfigurationError, StopError
-from pipelines import embed
+from pipelines import embed_photos
 from pipelines.embed import EmbedRun, EmbedSummary, run_embed
 from pipelines.embedding_store import EmbeddingStore, StoredEmbedding
 from pipelines.reading import read_photo
@@ -82,7 +82,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_done(
                 raise StopError("the disk is full")
             super().write(image_id, stored)
 
-    monkeypatch.setattr(embed, "EmbeddingStore", Filling)
+    monkeypatch.setattr(embed_photos, "EmbeddingStore", Filling)
     with pytest.raises(StopError, match="the disk is full"):
         run(tmp_path)
 
