@@ -15,6 +15,8 @@ from model.clicks import Click, innermost_point, next_click, random_point
 from model.geometry import Geometry
 from model.prompts import POSITIVE, Prompt
 from model.segmenter import Embedding, PromptableSegmenter
+from stages import rle
+from stages.rle import Rle
 
 MOST_CLICKS = 20
 
@@ -28,14 +30,14 @@ class ClickedMask:
         iou: after each click, of the answer that the model itself ranks first.
         oracle_iou: of the best of its answers.
         predicted_iou: what the model said of the answer it ranks first.
-        first_mask: that answer after the first click, (H, W).
+        first_mask: that answer after the first click, encoded.
     """
 
     area_px: int
     iou: tuple[float, ...]
     oracle_iou: tuple[float, ...]
     predicted_iou: tuple[float, ...]
-    first_mask: NDArray[np.bool_]
+    first_mask: Rle
 
     def iou_after(self, clicks: int, *, oracle: bool = False) -> float:
         """IoU after so many clicks, or after the last that was needed."""
@@ -54,7 +56,7 @@ class _UnderWay:
     iou: list[float]
     oracle_iou: list[float]
     predicted_iou: list[float]
-    first_mask: NDArray[np.bool_] | None = None
+    first_mask: Rle | None = None
     is_done: bool = False
 
 
@@ -66,6 +68,7 @@ def click_masks(
     *,
     clicks: int,
     stop_at_iou: float = 1.0,
+    always: int = 1,
     rng: np.random.Generator | None = None,
 ) -> list[ClickedMask]:
     """Simulate an annotator on every mask of one photo, all masks side by side.
@@ -76,7 +79,8 @@ def click_masks(
         truths: (H, W) masks, none empty.
         ignored: for each mask the pixels that do not count, or None.
         clicks: at most so many.
-        stop_at_iou: a mask that reaches it gets no more clicks.
+        stop_at_iou: a mask that reaches it gets no more clicks, once it has had `always`.
+        always: clicks that every mask gets.
         rng: random first clicks; None for the innermost point.
     """
     embedding = segmenter.embed(image_HWC)
@@ -90,7 +94,8 @@ def click_masks(
             break
         _ask(segmenter, embedding, asked)
         for mask in asked:
-            mask.is_done = mask.iou[-1] >= stop_at_iou or number + 1 == clicks
+            is_enough = mask.iou[-1] >= stop_at_iou and number + 1 >= always
+            mask.is_done = is_enough or number + 1 == clicks
             if not mask.is_done:
                 _click_again(mask, embedding.geometry)
     return [
@@ -99,7 +104,7 @@ def click_masks(
             iou=tuple(mask.iou),
             oracle_iou=tuple(mask.oracle_iou),
             predicted_iou=tuple(mask.predicted_iou),
-            first_mask=mask.first_mask if mask.first_mask is not None else mask.truth,
+            first_mask=mask.first_mask or rle.encode(mask.truth),
         )
         for mask in under_way
     ]
@@ -145,7 +150,7 @@ def _ask(segmenter: PromptableSegmenter, embedding: Embedding, asked: list[_Unde
         mask.predicted_iou.append(float(predicted_M[first]))
         mask.logits = logits_Mhw[first]
         if mask.first_mask is None:
-            mask.first_mask = masks[first]
+            mask.first_mask = rle.encode(masks[first])
 
 
 def _click_again(mask: _UnderWay, geometry: Geometry) -> None:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.training.augment import recolour
 from engine.training.annotated import AnnotatedPhoto
+from engine.training.augment import recolour
 from engine.training.scene import Scene, SceneSource, drop_useless_masks
 
 CUT_OUT_SIDE_PX = 288

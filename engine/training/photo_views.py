@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.training.augment import flip, recolour
 from engine.training.annotated import AnnotatedPhoto
+from engine.training.augment import flip, recolour
 from engine.training.regions import cached_region_levels
 from engine.training.scene import Scene, drop_useless_masks
 

@@ -27,9 +27,7 @@ class MaskLossParameters(BaseModel):
     focal_alpha: float = Field(default=0.25, ge=0, le=1, description="weight of covered pixels")
 
 
-def mask_losses(
-    logits_PMhw: Tensor, target_Phw: Tensor, parameters: MaskLossParameters
-) -> Tensor:
+def mask_losses(logits_PMhw: Tensor, target_Phw: Tensor, parameters: MaskLossParameters) -> Tensor:
     """One loss for every mask of every prompt, (P, M)."""
     logits_PMA = logits_PMhw.flatten(2)
     target_PMA = target_Phw.flatten(1).unsqueeze(1).expand_as(logits_PMA)
@@ -65,9 +63,7 @@ def edge_loss(logits_Bhw: Tensor, edges_Bhw: Tensor, known_Bhw: Tensor, weight: 
     return (entropy_Bhw * known_Bhw).sum() / known_Bhw.sum().clamp(min=1)
 
 
-def _focal_weight(
-    probability: Tensor, target: Tensor, parameters: MaskLossParameters
-) -> Tensor:
+def _focal_weight(probability: Tensor, target: Tensor, parameters: MaskLossParameters) -> Tensor:
     """Lin et al. 2017, equation 5, for soft targets."""
     missed = (probability - target).abs()
     balance = parameters.focal_alpha * target + (1 - parameters.focal_alpha) * (1 - target)

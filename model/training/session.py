@@ -174,5 +174,3 @@ def _start(start: str) -> tuple[Sam, str | None]:
         return build_sam(start), None
     loaded = load_checkpoint(start)
     return loaded.sam.train(), loaded.model_id
-
-
