@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LABEL_STUDIO := .venv-label-studio
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: help demo test test-all check lint types contracts bench clean
+.PHONY: help demo label-studio chromium test test-all check lint types contracts bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,10 +26,26 @@ demo: $(VENV)/.core  ## automatic masks of examples/photos, and a page to look a
 	$(BIN)/mask-engine auto examples/photos --out runs/demo --preset fast
 	$(BIN)/mask-engine report runs/demo
 
+# Label Studio pins what does not fit beside this project, so it has an environment of its own.
+$(LABEL_STUDIO)/.ready: engine/label_studio/server-requirements.txt
+	$(PYTHON) -m venv $(LABEL_STUDIO)
+	$(LABEL_STUDIO)/bin/pip --disable-pip-version-check install --quiet -r $<
+	@touch $@
+
+$(VENV)/.label-studio: $(VENV)/.core
+	$(PIP) install --quiet -c constraints.txt -e '.[label-studio,serve]'
+	@touch $@
+
+label-studio: $(VENV)/.label-studio $(LABEL_STUDIO)/.ready  ## a Label Studio of your own, on this machine only
+	$(BIN)/mask-engine label-studio up
+
+chromium:  # for the browser tests; without it they say so
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get install -y -qq chromium; } || true
+
 test: $(VENV)/.dev  ## the default tests: offline, a few minutes
 	$(BIN)/python -m pytest
 
-test-all: $(VENV)/.dev  ## every tier; one that cannot run here says why
+test-all: $(VENV)/.dev $(LABEL_STUDIO)/.ready chromium  ## every tier; one that cannot run here says why
 	$(BIN)/python -m pytest -m ''
 
 check: lint types contracts  ## what pre-commit and CI check besides the tests
@@ -47,4 +64,4 @@ bench: $(VENV)/.dev  ## the measurements that docs/ quotes
 	$(BIN)/python benchmarks/overhead.py
 
 clean:  ## remove the environment and what runs left (not runs/)
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LABEL_STUDIO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

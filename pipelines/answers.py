@@ -6,7 +6,7 @@ of the server meanwhile. What an answer says is for others to read; here it is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +23,13 @@ ROWS_A_GROUP: Final = 4
 _REF_FIELDS: Final = [
     pa.field(name, pa.string(), nullable=False) for name in ("image_id", "source", "path", "uri")
 ]
-_SENT_SCHEMA: Final = pa.schema(_REF_FIELDS)
+_SENT_SCHEMA: Final = pa.schema(
+    [
+        *_REF_FIELDS,
+        pa.field("address", pa.string(), nullable=False),
+        pa.field("confirmed", pa.bool_(), nullable=False),
+    ]
+)
 _SCHEMA: Final = pa.schema(
     [
         *_REF_FIELDS,
@@ -52,6 +58,21 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class SentPhoto:
+    """A photo that people were asked about.
+
+    Attributes:
+        ref: the photo.
+        address: what stood in its task.
+        confirmed: whether its task was seen on the server; else sending broke off before.
+    """
+
+    ref: ImageRef
+    address: str
+    confirmed: bool
+
+
+@dataclass(frozen=True)
 class Kept:
     """Where the latest answer about a photo is kept."""
 
@@ -62,7 +83,10 @@ class Kept:
 
 def write_answers(run: Folder, shard: int, answers: Sequence[Answer]) -> None:
     """Keeps the answers that a shard will be made from, all of them or none."""
-    with run.writing(answers_path(shard)) as file, pq.ParquetWriter(file, _SCHEMA, "zstd") as out:
+    with (
+        run.writing(answers_path(shard)) as file,
+        pq.ParquetWriter(file, _SCHEMA, compression="zstd") as out,
+    ):
         for first in range(0, len(answers), ROWS_A_GROUP):
             rows = [_as_row(answer) for answer in answers[first : first + ROWS_A_GROUP]]
             out.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
@@ -92,23 +116,25 @@ def kept_answers(run: Folder, shards: int) -> dict[str, Kept]:
     return latest
 
 
-def write_sent(run: Folder, refs: Sequence[ImageRef]) -> None:
+def write_sent(run: Folder, photos: Iterable[SentPhoto]) -> None:
     """Remembers which photos were sent, so that answers about them can be told from others."""
     rows = [
-        {"image_id": ref.image_id, "source": ref.source, "path": ref.path, "uri": ref.uri}
-        for ref in refs
+        _ref_columns(photo.ref) | {"address": photo.address, "confirmed": photo.confirmed}
+        for photo in photos
     ]
     with run.writing(SENT_FILE) as file:
         pq.write_table(pa.Table.from_pylist(rows, schema=_SENT_SCHEMA), file, compression="zstd")
 
 
-def read_sent(run: Folder) -> dict[str, ImageRef]:
+def read_sent(run: Folder) -> dict[str, SentPhoto]:
     """The photos that were sent, by id; none before the first time."""
     if not run.exists(SENT_FILE):
         return {}
     with run.open(SENT_FILE) as file:
         rows = pq.read_table(file, schema=_SENT_SCHEMA).to_pylist()
-    return {row["image_id"]: ImageRef(**row) for row in rows}
+    return {
+        row["image_id"]: SentPhoto(_ref_of(row), row["address"], row["confirmed"]) for row in rows
+    }
 
 
 def answers_path(shard: int) -> str:
@@ -143,12 +169,7 @@ class _LazyAnswers(Mapping[str, Answer]):
 
 
 def _as_row(answer: Answer) -> dict[str, object]:
-    ref = answer.ref
-    return {
-        "image_id": ref.image_id,
-        "source": ref.source,
-        "path": ref.path,
-        "uri": ref.uri,
+    return _ref_columns(answer.ref) | {
         "revision": answer.revision,
         "fingerprint": answer.fingerprint,
         "content": answer.content,
@@ -156,5 +177,12 @@ def _as_row(answer: Answer) -> dict[str, object]:
 
 
 def _from_row(row: Mapping[str, Any]) -> Answer:
-    ref = ImageRef(row["image_id"], row["source"], row["path"], row["uri"])
-    return Answer(ref, row["revision"], row["fingerprint"], row["content"])
+    return Answer(_ref_of(row), row["revision"], row["fingerprint"], row["content"])
+
+
+def _ref_columns(ref: ImageRef) -> dict[str, object]:
+    return {"image_id": ref.image_id, "source": ref.source, "path": ref.path, "uri": ref.uri}
+
+
+def _ref_of(row: Mapping[str, Any]) -> ImageRef:
+    return ImageRef(row["image_id"], row["source"], row["path"], row["uri"])

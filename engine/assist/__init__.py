@@ -1,0 +1,1 @@
+"""The assisted-manual stage: people click, the model answers, people correct (paper, section 4)."""

@@ -1,0 +1,100 @@
+"""An answer's content: what people drew in one task, and what is known about it, as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from engine.clicks.effort import RegionEffort
+from stages.records import PromptRecord
+
+Json = dict[str, Any]
+
+UNKNOWN_ID: Final = "unknown_id"
+TASK_DELETED: Final = "task_deleted"
+TASK_EDITED: Final = "task_edited"
+SKIPPED: Final = "skipped"
+
+
+@dataclass(frozen=True)
+class Before:
+    """The mask that a region was when it was collected last."""
+
+    mask_id: str
+    derived_from: str | None
+    counts: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What one person submitted for a photo.
+
+    Attributes:
+        annotator: who.
+        lead_seconds: how long the task was open for them.
+        skipped: whether they refused it.
+        result: regions and choices, as the server gives them.
+        efforts: what regions cost that were made by clicking, by region id.
+    """
+
+    annotator: str
+    lead_seconds: float
+    skipped: bool
+    result: Sequence[Json]
+    efforts: Mapping[str, RegionEffort] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that is known about a photo's task.
+
+    Attributes:
+        drawings: of each annotator, the first one first.
+        before: masks of the collection before, by region id.
+        problem: kind and message where the task itself is of no use.
+    """
+
+    drawings: Sequence[Drawing] = ()
+    before: Mapping[str, Before] = field(default_factory=dict)
+    problem: tuple[str, str] | None = None
+
+    def to_text(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> Content:
+        """Reads what `to_text` wrote."""
+        fields = json.loads(text)
+        problem = fields["problem"]
+        return cls(
+            drawings=[_drawing(drawing) for drawing in fields["drawings"]],
+            before={region: Before(**mask) for region, mask in fields["before"].items()},
+            problem=None if problem is None else (problem[0], problem[1]),
+        )
+
+    def fingerprint(self) -> str:
+        """Equal where people gave the same; what was collected before does not count."""
+        same = {"drawings": asdict(self)["drawings"], "problem": self.problem}
+        text = json.dumps(same, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _drawing(fields: Json) -> Drawing:
+    efforts = {region: _effort(effort) for region, effort in fields.pop("efforts").items()}
+    return Drawing(**fields, efforts=efforts)
+
+
+def _effort(fields: Json) -> RegionEffort:
+    prompt = fields.pop("prompt")
+    box = prompt["box_xyxy"]
+    record = PromptRecord(
+        points_xy=tuple((x, y) for x, y in prompt["points_xy"]),
+        point_labels=tuple(prompt["point_labels"]),
+        box_xyxy=None if box is None else (box[0], box[1], box[2], box[3]),
+        text=prompt["text"],
+    )
+    return RegionEffort(**fields, prompt=record)

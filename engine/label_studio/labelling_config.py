@@ -1,0 +1,76 @@
+"""The labelling page's set-up (XML): brush, eraser, smart clicks and boxes, and one question."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from typing import Final
+
+from engine.backend.labels import (
+    BOX_CONTROL,
+    CLICK_CONTROL,
+    IMAGE_CONTROL,
+    IMAGE_KEY,
+    MASK_CONTROL,
+    OBJECT,
+    smart_labels,
+)
+
+EXHAUSTIVE_CONTROL: Final = "exhaustive"
+EXHAUSTIVE_CHOICE: Final = "Every object has a mask"
+PATH_KEY: Final = "path"
+_COLOURS: Final = ("#e4572e", "#2e86ab", "#3b8132", "#8e5ea2", "#c28f2c", "#d1478c", "#17a398")
+
+
+def labelling_config(names: Sequence[str] = (), *, smart: bool = True) -> str:
+    """The set-up of a project.
+
+    Args:
+        names: of classes, beside the plain object; none are needed.
+        smart: whether a click backend answers points and boxes.
+    """
+    view = ElementTree.Element("View")
+    _add(view, "Header", value=f"${PATH_KEY}", size="6")
+    _add(view, "Image", name=IMAGE_CONTROL, value=f"${IMAGE_KEY}", zoom="true", zoomControl="true")
+    labels = (OBJECT, *names)
+    if smart:
+        # Whole, part and subpart are offered for the plain object only: one list stays short.
+        prompts = (*smart_labels(OBJECT), *names)
+        for tag, control in (("KeyPointLabels", CLICK_CONTROL), ("RectangleLabels", BOX_CONTROL)):
+            _add_labels(view, tag, control, prompts if tag == "KeyPointLabels" else labels, smart)
+    _add_labels(view, "BrushLabels", MASK_CONTROL, labels, smart=False)
+    question = _add(
+        view,
+        "Choices",
+        name=EXHAUSTIVE_CONTROL,
+        toName=IMAGE_CONTROL,
+        choice="multiple",
+        showInline="true",
+    )
+    _add(question, "Choice", value=EXHAUSTIVE_CHOICE)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode")
+
+
+def mask_labels(names: Sequence[str]) -> frozenset[str]:
+    """Every label that a mask of such a project may have."""
+    return frozenset((OBJECT, *names))
+
+
+def category_of(label: str) -> str | None:
+    """The class that a mask's label names, or None for the plain object."""
+    return None if label == OBJECT else label
+
+
+def _add_labels(
+    view: ElementTree.Element, tag: str, control: str, labels: Sequence[str], smart: bool
+) -> None:
+    options = {"smart": "true", "smartOnly": "true"} if smart else {}
+    group = _add(view, tag, name=control, toName=IMAGE_CONTROL, **options)
+    for place, label in enumerate(labels):
+        only = {"smart": "true"} if smart else {}
+        _add(group, "Label", value=label, background=_COLOURS[place % len(_COLOURS)], **only)
+
+
+def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, tag, attributes)
