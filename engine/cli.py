@@ -14,17 +14,19 @@ import typer
 from typer.core import TyperGroup
 
 from engine.commands import (
+    assist,
     auto,
     checkpoints,
     embed,
     export,
     import_masks,
+    label_studio,
     report,
     serve,
     status,
 )
 from engine.console import error_line
-from model.errors import ConfigurationError, MaskEngineError
+from model.errors import ConfigurationError, MaskEngineError, StoppedByUserError
 
 DONE: Final = 0
 WORK_FAILED: Final = 1
@@ -61,6 +63,8 @@ def _is_usage_error(error: Exception) -> bool:
 
 
 def _exit_code(error: Exception) -> int:
+    if isinstance(error, StoppedByUserError):
+        return STOPPED
     return BAD_INPUT if isinstance(error, ConfigurationError) else WORK_FAILED
 
 
@@ -121,6 +125,8 @@ def _mount(command_app: typer.Typer) -> None:
     embed.register(command_app)
     serve.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")
+    command_app.add_typer(label_studio.app, name="label-studio")
+    command_app.add_typer(assist.app, name="assist")
     for name in OPTIONAL_COMMANDS:
         _mount_if_there(command_app, name)
 

@@ -42,6 +42,10 @@ class StopError(MaskEngineError):
     """The run must stop now: too many failures, no disk space (exit code 1). A re-run goes on."""
 
 
+class StoppedByUserError(StopError):
+    """Somebody pressed Ctrl-C (exit code 130). A re-run goes on."""
+
+
 def _rebuild_record_error(
     cls: type[RecordError], kind: str, message: str, passing: bool
 ) -> RecordError:

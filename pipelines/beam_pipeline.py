@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PBegin, PCollection
 
-from model.errors import MaskEngineError
+from model.errors import MaskEngineError, StoppedByUserError
 from pipelines.shard_work import ShardRecipe, make_shard
 from pipelines.shared_model import SharedModel
 from pipelines.sidecar import ShardStats
@@ -44,6 +44,10 @@ class MakeShard(beam.DoFn):
             yield make_shard(shard, self._recipe, self._model.segmenter, link)
         except MaskEngineError as error:
             if not link.failed(error):
+                raise
+        except KeyboardInterrupt:
+            # Beam would print a page of its own frames and raise a RuntimeError.
+            if not link.failed(StoppedByUserError("stopped; run the same command again to go on")):
                 raise
 
 

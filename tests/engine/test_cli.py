@@ -17,6 +17,7 @@ from engine.cli import app
 from model.errors import CheckpointError, ConfigurationError, ShardError, StopError
 from tests.engine.run_factory import make_run
 from tests.factories import make_photo_bytes
+from tests.fakes import DiscSegmenter
 
 COMMANDS = [
     ["auto"],
@@ -223,6 +224,23 @@ def test_too_many_failures_exit_with_one(tmp_path, photos):
     assert_refused(
         invoke("auto", photos, "--out", tmp_path / "run", *FEW_POINTS), "1 of 1 photos failed", 1
     )
+
+
+def test_ctrl_c_in_the_middle_of_a_photo_is_one_line(tmp_path, photos, monkeypatch):
+    from pipelines import automatic
+
+    class Interrupted(DiscSegmenter):
+        def embed(self, image_HWC):
+            raise KeyboardInterrupt
+
+    real = automatic.run_automatic
+    monkeypatch.setattr(
+        automatic,
+        "run_automatic",
+        lambda run, progress: real(run, segmenter=Interrupted, progress=progress),
+    )
+    outcome = invoke("auto", photos, "--out", tmp_path / "run", *FEW_POINTS)
+    assert_refused(outcome, "stopped; run the same command again to go on", 130)
 
 
 # --- status, report, export, import, checkpoints -----------------------------------------------
