@@ -9,6 +9,8 @@ from functools import partial
 from io import BytesIO
 from typing import Final
 
+from threadpoolctl import threadpool_limits
+
 from pipelines.image_work import ImageRecipe, load_photo, make_row
 from pipelines.plan import Plan, PlannedImage, default_shard_size
 from pipelines.promised_model import CheckpointSegmenter, promised_model
@@ -66,9 +68,10 @@ def estimate_run(config: AutomaticRun, *, segmenter: SegmenterFactory | None = N
     loaded = (segmenter or own)()
     loading = time.perf_counter() - started
     rows: list[ImageRow] = []
-    for ref in _spread(refs):
-        image = PlannedImage(ref, revision=0)
-        rows.append(make_row(image, partial(load_photo, image, recipe), loaded, recipe)[0])
+    with threadpool_limits(limits=config.own_threads()):
+        for ref in _spread(refs):
+            image = PlannedImage(ref, revision=0)
+            rows.append(make_row(image, partial(load_photo, image, recipe), loaded, recipe)[0])
     each = (time.perf_counter() - started - loading) / len(rows)
     busy = min(config.workers, plan.shards)
     return Estimate(

@@ -13,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from threadpoolctl import threadpool_limits
+
 from model.errors import CheckpointError, ShardError
 from model.segmenter import PromptableSegmenter
 from pipelines.image_work import ImageRecipe, LoadedPhoto, load_photo, make_row
@@ -83,7 +85,12 @@ def make_shard(
     started = time.perf_counter()
     planned = read_planned_shard(recipe.run, shard)
     tally = Tally()
-    with recipe.run.writing(shard_name(shard, recipe.totals)) as file:
+    with (
+        # numpy's own threads: sums in another order are other sums, and idle threads that wait
+        # actively would fight with the other workers'.
+        threadpool_limits(limits=recipe.threads),
+        recipe.run.writing(shard_name(shard, recipe.totals)) as file,
+    ):
         written = write_rows(
             file,
             _rows(planned, recipe.image, segmenter, tally, link),

@@ -4,10 +4,12 @@ import os
 import signal
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from model.errors import StopError
 from pipelines.automatic import run_automatic
@@ -70,6 +72,25 @@ def test_too_many_failures_stop_all_workers(tmp_path: Path) -> None:
     config = quick(photos, tmp_path / "run", workers=2)
     with pytest.raises(StopError, match=r"20 of 20 photos failed"):
         run_automatic(config, segmenter=BrokenSegmenter)
+
+
+class ThreadCounter(DiscSegmenter):
+    """Notes how many threads numpy may use while it is asked."""
+
+    seen: ClassVar[list[int]] = []
+
+    def embed(self, image_HWC: NDArray[np.uint8]) -> ColourEmbedding:
+        self.seen.extend(pool["num_threads"] for pool in threadpool_info())
+        return super().embed(image_HWC)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numpy_uses_the_threads_a_worker_has(tmp_path: Path, threads: int) -> None:
+    ThreadCounter.seen.clear()
+    config = quick(make_photos(tmp_path / "photos", 1), tmp_path / "run", threads=threads)
+    run_automatic(config, segmenter=ThreadCounter)
+    assert ThreadCounter.seen
+    assert max(ThreadCounter.seen) <= threads
 
 
 def test_a_shard_given_back_is_handed_out_next_and_not_counted() -> None:
