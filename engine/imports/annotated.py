@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +51,10 @@ class AnnotationReader(Protocol):
         """Of every photo, sorted, each once."""
         ...
 
-    def read(self, paths: Sequence[str]) -> Iterator[AnnotatedPhoto]:
-        """The photos of these paths, in their order."""
+    def read(self, path: str) -> AnnotatedPhoto:
+        """The photo of one of these paths."""
+        ...
+
+    def digest(self) -> str:
+        """Hex digits that change when the annotations do."""
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from engine.exports.folder import MARKER_FILE
 from engine.exports.numbers import UNNAMED
 from engine.imports.annotated import AnnotatedPhoto, Annotation
-from engine.imports.json_files import items, number, read_object, whole
+from engine.imports.json_files import identifier, items, number, parse_object, whole
 from model.errors import ConfigurationError, RecordError
 
 
@@ -25,24 +26,28 @@ class CocoReader:
         """The `file_name` of every photo."""
         return sorted(self._photos)
 
-    def read(self, paths: Sequence[str]) -> Iterator[AnnotatedPhoto]:
-        """Photos from memory; annotations whose photo is not listed were refused before."""
-        for path in paths:
-            image = self._photos[path]
-            yield AnnotatedPhoto(
-                path=path,
-                width=whole(image.get("width")),
-                height=whole(image.get("height")),
-                annotations=tuple(
-                    self._annotation(item) for item in self._by_image[image.get("id")]
-                ),
-            )
+    def read(self, path: str) -> AnnotatedPhoto:
+        """A photo from memory."""
+        image = self._photos[path]
+        return AnnotatedPhoto(
+            path=path,
+            width=whole(image.get("width")),
+            height=whole(image.get("height")),
+            annotations=tuple(
+                self._annotation(item) for item in self._by_image[identifier(image.get("id"))]
+            ),
+        )
+
+    def digest(self) -> str:
+        """Of the file's bytes."""
+        with self._file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @cached_property
     def _document(self) -> dict[str, Any]:
         try:
-            return read_object(self._file)
-        except RecordError as error:
+            return parse_object(self._file.read_bytes(), self._file.name)
+        except (OSError, RecordError) as error:
             raise ConfigurationError(f"{self._file}: {error}") from error
 
     @cached_property
@@ -61,15 +66,16 @@ class CocoReader:
 
     @cached_property
     def _by_image(self) -> dict[Any, list[dict[str, Any]]]:
-        known = {image.get("id") for image in self._photos.values()}
+        known = {identifier(image.get("id")) for image in self._photos.values()}
         by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for item in items(self._document, "annotations", str(self._file)):
-            if item.get("image_id") not in known:
+            image = identifier(item.get("image_id"))
+            if image not in known:
                 raise ConfigurationError(
                     f"{self._file}: annotation {item.get('id')} belongs to image "
                     f"{item.get('image_id')}, which is not there"
                 )
-            by_image[item["image_id"]].append(item)
+            by_image[image].append(item)
         return by_image
 
     @cached_property
@@ -77,10 +83,10 @@ class CocoReader:
         if "categories" not in self._document:
             return {}
         categories = items(self._document, "categories", str(self._file))
-        return {item.get("id"): str(item.get("name")) for item in categories}
+        return {identifier(item.get("id")): str(item.get("name")) for item in categories}
 
     def _annotation(self, item: dict[str, Any]) -> Annotation:
-        name = self._categories.get(item.get("category_id"))
+        name = self._categories.get(identifier(item.get("category_id")))
         return Annotation(
             segmentation=item.get("segmentation"),
             category=None if name == UNNAMED else name,

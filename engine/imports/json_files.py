@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,18 +14,18 @@ from stages.records import Box, Point
 _LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+def parse_object(data: bytes, name: str) -> dict[str, Any]:
+    """The object in a JSON file's bytes.
 
     Raises:
         RecordError: of kind `unreadable_annotation`, if there is none.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError("unreadable_annotation", f"{path.name}: not JSON ({error})") from error
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RecordError("unreadable_annotation", f"{name}: not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise RecordError("unreadable_annotation", f"{path.name}: not a JSON object")
+        raise RecordError("unreadable_annotation", f"{name}: not a JSON object")
     return content
 
 
@@ -40,6 +39,11 @@ def items(document: dict[str, Any], key: str, where: str) -> list[dict[str, Any]
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise ConfigurationError(f"{where}: expected a list of objects under {key!r}")
     return found
+
+
+def identifier(value: Any) -> int | str | None:
+    """What files name things by: a whole number or a text; None for anything else."""
+    return value if isinstance(value, int | str) else None
 
 
 def whole(value: Any) -> int | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.exports.folder import MARKER_FILE
 from engine.imports.annotated import AnnotatedPhoto, Annotation
-from engine.imports.json_files import box, number, points, read_object, whole
+from engine.imports.json_files import box, number, parse_object, points, whole
 from model.errors import ConfigurationError, RecordError
 
 
@@ -22,6 +23,7 @@ class Sa1bReader:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder).expanduser()
+        self._digest = hashlib.blake2b(digest_size=16)
         if not self._folder.is_dir():
             raise ConfigurationError(f"{folder}: no such folder; SA-1B has a JSON for each photo")
 
@@ -29,14 +31,18 @@ class Sa1bReader:
         """Of all photos; of several files that describe the same one, the first is taken."""
         return sorted(self._files)
 
-    def read(self, paths: Sequence[str]) -> Iterator[AnnotatedPhoto]:
-        """Reads a file for each path."""
-        for path in paths:
-            try:
-                document = read_object(self._files[path])
-                yield _photo(path, document)
-            except RecordError as error:
-                yield AnnotatedPhoto(path, trouble=str(error))
+    def read(self, path: str) -> AnnotatedPhoto:
+        """Reads the photo's file."""
+        file = self._files[path]
+        try:
+            return _photo(path, parse_object(file.read_bytes(), file.name))
+        except RecordError as error:
+            return AnnotatedPhoto(path, trouble=str(error))
+
+    def digest(self) -> str:
+        """Of the names and bytes of all files."""
+        self.paths()
+        return self._digest.hexdigest()
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -50,8 +56,10 @@ class Sa1bReader:
 
     def _photo_path(self, file: Path) -> str:
         relative = PurePosixPath(file.relative_to(self._folder).as_posix())
+        data = file.read_bytes()
+        self._digest.update(str(relative).encode() + b"\0" + data)
         try:
-            image = read_object(file).get("image")
+            image = parse_object(data, file.name).get("image")
         except RecordError:
             return str(relative)
         name = image.get("file_name") if isinstance(image, dict) else None
