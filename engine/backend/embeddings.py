@@ -60,8 +60,8 @@ class Embeddings:
         )
         self._under_way: dict[str, Future[Embedding]] = {}
         self._lock = threading.Lock()
-        # Photos are embedded one at a time: each takes all cores, and its pixels.
-        self._encoder = threading.Lock()
+        # One photo's pixels in memory at a time.
+        self._decoding = threading.Lock()
 
     def of(self, photo: ImageRef) -> Embedding:
         """The embedding of a photo.
@@ -110,7 +110,7 @@ class Embeddings:
 
     def _embed(self, photo: ImageRef) -> _Ready:
         data = self._read_photo(photo, self._limits)
-        with self._encoder:
+        with self._decoding:
             decoded = decode_photo(data, self._limits)
             embedding = self._segmenter.embed(decoded.pixels_HWC)
         kept = embedding.to_bytes()

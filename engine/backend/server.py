@@ -16,6 +16,7 @@ from engine.backend.app import build_app
 from engine.backend.conversation import Conversation, Interlocutor, mask_of
 from engine.backend.credentials import Credentials, load_credentials
 from engine.backend.embeddings import Embeddings
+from engine.backend.model_threads import SegmenterOnTwoThreads
 from engine.backend.photo_door import AllowedPlaces, PhotoDoor
 from engine.backend.service import ClickService
 from engine.backend.settings import BackendSettings
@@ -68,7 +69,8 @@ def build_backend(
     door = PhotoDoor(settings.source, settings.source_name, AllowedPlaces.of(settings.allow))
     photos = door.open()
     threads = settings.threads or usable_cores()
-    model = (segmenter or CheckpointSegmenter(settings.checkpoint, settings.device, threads))()
+    load = segmenter or CheckpointSegmenter(settings.checkpoint, settings.device, threads)
+    model = SegmenterOnTwoThreads(load())
     _warm_up(model)
     service = ClickService(
         model.model_id,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from engine.backend.answers import Json, MaskRegion, new_region_id, nothing, one_mask
 from engine.backend.conversation import Interlocutor, mask_of
@@ -23,9 +21,6 @@ from model.segmenter import Embedding
 from stages.records import ImageRef, PromptRecord
 
 LOGGER = logging.getLogger(__name__)
-
-# Answers computed side by side: more of them only wait for the same cores.
-ANSWERS_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +64,6 @@ class ClickService:
         self._embeddings = embeddings
         self._door = door
         self._log = log
-        self._slots = threading.BoundedSemaphore(ANSWERS_AT_ONCE)
 
     def predict(self, body: bytes, *, later: Callable[[Callable[[], None]], object]) -> Json:
         """Answers a `/predict`.
@@ -113,9 +107,8 @@ class ClickService:
         conversation = conversation_of(prompts, photo.image_id, size_hw)
         region = None
         if conversation.asks_for_something:
-            with self._slots:
-                answer = self._interlocutor.answer(embedding, conversation)
-                mask_HW = mask_of(answer, embedding)
+            answer = self._interlocutor.answer(embedding, conversation)
+            mask_HW = mask_of(answer, embedding)
             if mask_HW.any():
                 label = set_up.mask_label(smart_label_of(prompts).name)
                 region = MaskRegion(new_region_id(), mask_HW, label, answer.predicted_iou)
