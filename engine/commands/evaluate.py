@@ -55,7 +55,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder for plots and a contact sheet.")
     ] = None,
 ) -> None:
-    """Measures a model by the field's protocol: clicks on known masks, and what it makes of them."""
+    """Measures a model by the field's protocol: clicks on known masks, as a person would."""
     from engine.console import result
     from engine.evaluation.outputs import as_json, table, write_json
     from engine.evaluation.run import Protocol, evaluate_photos

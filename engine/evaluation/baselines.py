@@ -80,7 +80,7 @@ def _grabcut_once(image_HWC: NDArray[np.uint8], point_xy: tuple[int, int]) -> ND
         cv2.grabCut(
             np.ascontiguousarray(image_HWC[..., ::-1]),
             state,
-            None,
+            (0, 0, 0, 0),
             background,
             foreground,
             GRABCUT_ROUNDS,
@@ -88,7 +88,7 @@ def _grabcut_once(image_HWC: NDArray[np.uint8], point_xy: tuple[int, int]) -> ND
         )
     except cv2.error:
         # Too few pixels on one side for its colour model: the disc is all that is known.
-        return state == cv2.GC_FGD
+        return np.asarray(state == cv2.GC_FGD)
     answer: NDArray[np.bool_] = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)
     return _part_with(answer, point_xy)
 

@@ -6,7 +6,7 @@ one photo are not independent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,18 +80,17 @@ def measure(clicked: Clicked, clicks: Sequence[int], *, most_clicks: int, seed: 
     """
     masks = clicked.masks
 
-    def estimate(of: Callable[[ClickedMask], float]) -> Estimate:
-        values = np.array([of(mask) for mask in masks])
-        return bootstrap(values, clicked.photo, np.random.default_rng(seed))
+    def mean(values: Iterable[float]) -> Estimate:
+        return bootstrap(np.array(list(values)), clicked.photo, np.random.default_rng(seed))
 
     first = np.array([mask.iou[0] for mask in masks])
     last = np.array([mask.iou_after(max(clicks)) for mask in masks])
     return Measures(
         n_masks=len(masks),
         n_photos=len(np.unique(clicked.photo)),
-        miou={k: estimate(lambda m, k=k: m.iou_after(k)) for k in clicks},
-        oracle_miou={k: estimate(lambda m, k=k: m.iou_after(k, oracle=True)) for k in clicks},
-        noc={t: estimate(lambda m, t=t: clicks_needed(m, t)) for t in NOC_TARGETS}
+        miou={k: mean(m.iou_after(k) for m in masks) for k in clicks},
+        oracle_miou={k: mean(m.iou_after(k, oracle=True) for m in masks) for k in clicks},
+        noc={t: mean(clicks_needed(m, t) for m in masks) for t in NOC_TARGETS}
         if most_clicks >= MOST_CLICKS
         else {},
         miou_by_size=_by_size(clicked, seed),

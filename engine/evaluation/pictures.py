@@ -86,7 +86,6 @@ def _tile(case: Case) -> NDArray[np.uint8]:
 
 
 def _draw_clicks(evaluation: Evaluation, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     measures = evaluation.measures
@@ -108,11 +107,10 @@ def _draw_clicks(evaluation: Evaluation, path: Path) -> None:
     axes.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend()
-    FigureCanvasAgg(figure).print_png(str(path))
+    figure.savefig(str(path))
 
 
 def _draw_reliability(evaluation: Evaluation, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     predicted = np.array([p for case in evaluation.cases for p in case.clicked.predicted_iou])
@@ -127,4 +125,4 @@ def _draw_reliability(evaluation: Evaluation, path: Path) -> None:
     axes.set(xlabel="predicted IoU", ylabel="true IoU", xlim=(0, 1), ylim=(0, 1))
     axes.set_title(f"correlation {evaluation.measures.iou_correlation:.2f}")
     axes.grid(alpha=0.3)
-    FigureCanvasAgg(figure).print_png(str(path))
+    figure.savefig(str(path))

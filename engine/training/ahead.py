@@ -67,9 +67,9 @@ def batches_ahead(
         for index in range(processes):
             queue = context.Queue(maxsize=ahead)
             work = _Work(build, first + index * stride, processes * stride, examples)
-            process = context.Process(target=_draw_for_ever, args=(work, queue), daemon=True)
-            process.start()
-            workers.append((process, queue))
+            drawer = context.Process(target=_draw_for_ever, args=(work, queue), daemon=True)
+            drawer.start()
+            workers.append((drawer, queue))
         while True:
             for process, queue in workers:
                 yield _take(process, queue)

@@ -32,13 +32,14 @@ def recolour(image_HWC: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
         shift = rng.uniform(-0.1, 0.1)
         curve = levels[:, None] ** rng.uniform(0.75, 1.35) * gain + shift
         table = np.clip(curve * 255, 0, 255).astype(np.uint8)
-        image_HWC = cv2.LUT(image_HWC, table[None])
+        image_HWC = np.asarray(cv2.LUT(image_HWC, table[None]), np.uint8)
     if rng.random() < 0.1:
         grey = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)
-        image_HWC = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+        image_HWC = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
     if rng.random() < 0.15:
-        image_HWC = cv2.GaussianBlur(image_HWC, (0, 0), rng.uniform(0.3, 1.2))
+        blurred = cv2.GaussianBlur(image_HWC, (0, 0), rng.uniform(0.3, 1.2))
+        image_HWC = np.asarray(blurred, np.uint8)
     if rng.random() < 0.15:
         noise = rng.standard_normal(image_HWC.shape, dtype=np.float32) * rng.uniform(2, 10)
         image_HWC = np.clip(image_HWC + noise, 0, 255).astype(np.uint8)
-    return np.asarray(image_HWC, np.uint8)
+    return image_HWC

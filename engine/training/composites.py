@@ -1,4 +1,4 @@
-"""Copy-paste: things cut out of training photos, laid over views of others (exact masks, real looks).
+"""Copy-paste: things cut out of training photos, laid over views of others, with exact masks.
 
 After Ghiasi et al. 2021, "Simple copy-paste is a strong data augmentation method".
 """
@@ -72,10 +72,10 @@ class Composites:
             cut_out = self._cut_outs[int(rng.integers(len(self._cut_outs)))]
             pasted = _paste(image, cut_out, centre, half, rng)
             if pasted.any():
-                masks = [mask & ~pasted for mask in masks] + [pasted]
+                masks = [np.where(pasted, np.uint8(0), mask) for mask in masks] + [pasted]
                 weights.append(1.0)
         stacked = np.stack(masks) if masks else np.zeros((0, side_px, side_px), np.uint8)
-        kept, kept_weights = drop_useless_masks(stacked & 1, np.array(weights))
+        kept, kept_weights = drop_useless_masks(stacked, np.array(weights))
         return Scene(recolour(image, rng), kept, kept_weights, exhaustive=False)
 
 
@@ -108,7 +108,8 @@ def _paste(
     height, width = cut_out.mask_HW.shape
     scale = 2 * half_size_px / max(height, width)
     angle = rng.normal() * 12
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+    matrix = np.asarray(turn, np.float64)
     if rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]])
     matrix[:, 2] += centre_xy - [width / 2, height / 2]
@@ -116,7 +117,7 @@ def _paste(
     outline = cut_out.mask_HW
     if scale < 0.5:
         # warpAffine does not average: blur first, or shrunk things turn to grain.
-        source = cv2.GaussianBlur(source, (0, 0), 0.35 / scale)
+        source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.35 / scale), np.uint8)
     thing = cv2.warpAffine(
         recolour(source, rng),
         matrix,

@@ -40,7 +40,7 @@ def make_example(
     """
     if not len(scene.masks_NSS):
         raise ValueError("a scene without masks makes no example: draw another")
-    covered_SS = scene.masks_NSS.any(axis=0)
+    free_SS = np.asarray(scene.masks_NSS.max(axis=0) == 0)
     chosen = _choose(scene, masks, rng)
     side_px = scene.image_SSC.shape[0]
     masks_MSS = np.zeros((masks, side_px, side_px), bool)
@@ -48,8 +48,8 @@ def make_example(
     boxes_M4 = np.zeros((masks, 4), np.float32)
     is_object_M = np.ones(masks, bool)
     for slot, index in enumerate(chosen):
-        if scene.exhaustive and rng.random() < nothing_share and not covered_SS.all():
-            points_M2[slot] = random_point(~covered_SS, rng)
+        if scene.exhaustive and rng.random() < nothing_share and free_SS.any():
+            points_M2[slot] = random_point(free_SS, rng)
             boxes_M4[slot] = _box_around_point(points_M2[slot], side_px, rng)
             is_object_M[slot] = False
             continue
@@ -83,7 +83,8 @@ def outline_map(scene: Scene) -> NDArray[np.uint8]:
     for mask_SS in scene.masks_NSS[scene.weights_N >= 0.5]:
         left, top, width, height = cv2.boundingRect(mask_SS)
         box = np.s_[max(top - 2, 0) : top + height + 2, max(left - 2, 0) : left + width + 2]
-        edges_SS[box] |= cv2.morphologyEx(mask_SS[box], cv2.MORPH_GRADIENT, kernel)
+        outline = cv2.morphologyEx(mask_SS[box], cv2.MORPH_GRADIENT, kernel)
+        edges_SS[box] |= np.asarray(outline, np.uint8)
     if not scene.exhaustive:
         near = cv2.dilate(edges_SS, np.ones((13, 13), np.uint8))
         edges_SS[near == 0] = EDGE_UNKNOWN

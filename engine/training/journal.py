@@ -77,7 +77,6 @@ def draw_curves(folder: Path) -> Path | None:
     lines = read_log(folder)
     if len(lines) < 2:
         return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6), layout="constrained")
@@ -92,5 +91,5 @@ def draw_curves(folder: Path) -> Path | None:
         if len(names) > 1:
             axes.legend()
     path = folder / CURVES_NAME
-    FigureCanvasAgg(figure).print_png(str(path))
+    figure.savefig(str(path))
     return path

@@ -19,6 +19,8 @@ PADDING_RGB = (124, 116, 104)
 
 MOST_MASKS_PER_VIEW = 48
 REGION_WEIGHT = 0.35
+MOST_REGIONS_PER_VIEW = 6
+SMALLEST_REGION_SHARE = 0.003
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,18 @@ class PhotoScenes:
         """A random view of a random photo."""
         photo = self._photos[int(rng.integers(len(self._photos)))]
         window = self._choose_window(photo, rng)
-        image = cut_image(photo.read_image(), window, side_px)
+        whole_image = photo.read_image()
+        image = cut_image(whole_image, window, side_px)
         inside = annotations_inside(photo, window)
         if len(inside) > MOST_MASKS_PER_VIEW:
             inside = rng.choice(inside, MOST_MASKS_PER_VIEW, replace=False)
         whole_masks = photo.read_masks(inside)
         masks = cut_masks(whole_masks, window, side_px)
-        weights = np.ones(len(masks))
+        weights: NDArray[np.float64] = np.ones(len(masks))
         exhaustive = self._exhaustive and len(inside) < MOST_MASKS_PER_VIEW
         if self._region_cache is not None and rng.random() < self._region_share:
-            regions = self._regions(photo, self._region_cache, window, side_px, rng)
+            levels = cached_region_levels(photo.path, whole_image, self._region_cache)
+            regions = _cut_regions(levels, photo, window, side_px, rng)
             weights = np.concatenate([weights, np.full(len(regions), REGION_WEIGHT)])
             masks = np.concatenate([masks, regions])
         masks, weights = drop_useless_masks(masks, weights)
@@ -105,25 +109,6 @@ class PhotoScenes:
             width=view_w,
             height=view_h,
         )
-
-    def _regions(
-        self,
-        photo: AnnotatedPhoto,
-        cache: Path,
-        window: Window,
-        side_px: int,
-        rng: np.random.Generator,
-    ) -> NDArray[np.uint8]:
-        """A few regions of one random level, cut like the masks."""
-        levels = cached_region_levels(photo.path, cache)
-        labels = levels[int(rng.integers(len(levels)))]
-        size_wh = (photo.width_px, photo.height_px)
-        labels = cv2.resize(labels, size_wh, interpolation=cv2.INTER_NEAREST)
-        labels = labels[window.top :, window.left :][: window.height, : window.width]
-        names, areas = np.unique(labels, return_counts=True)
-        names = names[areas >= 0.003 * labels.size]
-        few = rng.choice(names, min(len(names), 6), replace=False)
-        return cut_masks([(labels == n).astype(np.uint8) for n in few], window, side_px, cut=True)
 
 
 def annotations_inside(photo: AnnotatedPhoto, window: Window) -> NDArray[np.intp]:
@@ -157,6 +142,24 @@ def cut_masks(
         resized = _resize(np.ascontiguousarray(piece) * np.uint8(255), window, side_px)
         out[slot, : resized.shape[0], : resized.shape[1]] = resized > 127
     return out
+
+
+def _cut_regions(
+    levels: NDArray[np.uint16],
+    photo: AnnotatedPhoto,
+    window: Window,
+    side_px: int,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """A few regions of one random level, cut like the masks."""
+    size_wh = (photo.width_px, photo.height_px)
+    labels = levels[int(rng.integers(len(levels)))]
+    enlarged = cv2.resize(labels, size_wh, interpolation=cv2.INTER_NEAREST)
+    seen = enlarged[window.top :, window.left :][: window.height, : window.width]
+    names, areas = np.unique(seen, return_counts=True)
+    names = names[areas >= SMALLEST_REGION_SHARE * seen.size]
+    few = rng.choice(names, min(len(names), MOST_REGIONS_PER_VIEW), replace=False)
+    return cut_masks([(seen == n).astype(np.uint8) for n in few], window, side_px, cut=True)
 
 
 def _resize(piece: NDArray[np.uint8], window: Window, side_px: int) -> NDArray[np.uint8]:

@@ -41,7 +41,9 @@ def region_levels(
     return np.stack(levels).astype(np.uint16)
 
 
-def cached_region_levels(path: Path, cache: Path) -> NDArray[np.uint16]:
+def cached_region_levels(
+    path: Path, image_HWC: NDArray[np.uint8], cache: Path
+) -> NDArray[np.uint16]:
     """`region_levels` of the photo at `path`, computed once and kept under `cache`."""
     name = hashlib.blake2b(str(path.name).encode(), digest_size=12).hexdigest()
     kept = cache / f"regions-{path.parent.parent.name}-{name}.npz"
@@ -49,8 +51,7 @@ def cached_region_levels(path: Path, cache: Path) -> NDArray[np.uint16]:
         with np.load(kept, allow_pickle=False) as file:
             levels: NDArray[np.uint16] = file["levels"]
             return levels
-    image = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    levels = region_levels(np.asarray(image, np.uint8))
+    levels = region_levels(image_HWC)
     cache.mkdir(parents=True, exist_ok=True)
     half_written = kept.with_suffix(".part.npz")
     np.savez_compressed(half_written, levels=levels)

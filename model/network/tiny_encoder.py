@@ -27,7 +27,9 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Normalise every position of (B, C, H, W) on its own."""
-        return super().forward(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return F.layer_norm(
+            x_BCHW.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
+        ).permute(0, 3, 1, 2)
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -53,7 +55,8 @@ class ResidualConvs(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         inner = self.conv1(F.relu(self.norm1(x_BCHW)))
-        return x_BCHW + self.conv2(F.relu(self.norm2(inner)))
+        update: Tensor = self.conv2(F.relu(self.norm2(inner)))
+        return x_BCHW + update
 
 
 class WideKernelBlock(nn.Module):
@@ -72,7 +75,8 @@ class WideKernelBlock(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         inner = self.widen(self.norm(self.depthwise(x_BCHW)))
-        return x_BCHW + self.narrow(F.gelu(inner))
+        update: Tensor = self.narrow(F.gelu(inner))
+        return x_BCHW + update
 
 
 class GlobalAttentionBlock(nn.Module):
@@ -99,7 +103,8 @@ class GlobalAttentionBlock(nn.Module):
         x_BCHW = x_BCHW + self.position(x_BCHW)
         x_BNC = x_BCHW.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
         x_BNC = x_BNC + self._attend(self.norm1(x_BNC))
-        x_BNC = x_BNC + self.narrow(F.gelu(self.widen(self.norm2(x_BNC))))
+        update_BNC: Tensor = self.narrow(F.gelu(self.widen(self.norm2(x_BNC))))
+        x_BNC = x_BNC + update_BNC
         return x_BNC.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
     def _attend(self, x_BNC: Tensor) -> Tensor:
@@ -107,7 +112,8 @@ class GlobalAttentionBlock(nn.Module):
         qkv = self.qkv(x_BNC).reshape(batch, tokens, 3, self.heads, channels // self.heads)
         q_BKNc, k_BKNc, v_BKNc = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         out_BKNc = F.scaled_dot_product_attention(q_BKNc, k_BKNc, v_BKNc)
-        return self.proj(out_BKNc.transpose(1, 2).reshape(batch, tokens, channels))
+        mixed: Tensor = self.proj(out_BKNc.transpose(1, 2).reshape(batch, tokens, channels))
+        return mixed
 
 
 class Neck(nn.Module):
@@ -133,7 +139,8 @@ class Neck(nn.Module):
         fine = self.fold4(F.pixel_unshuffle(self.squeeze4(x4), 4))
         fine = fine + self.fold8(F.pixel_unshuffle(x8, 2))
         merged = self.norm_in(coarse + self.lateral16(x16) + fine)
-        return self.norm_out(merged + self.mix(F.relu(merged)))
+        embedding: Tensor = self.norm_out(merged + self.mix(F.relu(merged)))
+        return embedding
 
 
 class TinyEncoder(nn.Module):

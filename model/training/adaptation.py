@@ -1,4 +1,4 @@
-"""Training less than everything: frozen parts, and low-rank matrices beside frozen layers (LoRA)."""
+"""Training less than everything: frozen parts, and low-rank updates beside frozen layers (LoRA)."""
 
 from __future__ import annotations
 
@@ -43,14 +43,26 @@ class LowRankUpdate(nn.Module):
 def freeze_parts(sam: Sam, parts: Iterable[Part]) -> None:
     """Keep the weights of whole parts of the network as they are."""
     for part in parts:
-        cast(nn.Module, getattr(sam, part)).requires_grad_(False)
+        module = cast(nn.Module, getattr(sam, part))
+        module.requires_grad_(False)
+        freeze_statistics(module)
+
+
+def freeze_statistics(module: nn.Module) -> None:
+    """Let batch normalisation use the statistics it has, and leave them as they are.
+
+    For batches of very few pictures, and for parts that must not change at all.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
 
 
 def add_low_rank(sam: Sam, rank: int) -> None:
     """Freeze the image encoder but for a low-rank update beside each linear layer and 1x1 or
     dense convolution; depthwise kernels and norms are too small to need one.
     """  # noqa: D205 - one sentence, two lines
-    sam.image_encoder.requires_grad_(False)
+    freeze_parts(sam, ["image_encoder"])
     for module in list(sam.image_encoder.modules()):
         if _takes_update(module):
             weight = cast(Tensor, module.weight)

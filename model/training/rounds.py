@@ -123,10 +123,10 @@ class SimulatedRounds:
         edges = self._edges(embedding, batch)
         collected = embedding.detach().requires_grad_(embedding.requires_grad)
         figures, rounds = self._rounds(collected, batch, loss, rng, scale)
-        if embedding.requires_grad:
+        if collected.grad is not None:
             total = (embedding * collected.grad).sum()
             total = total + edges * (scale * self._parameters.edge_weight)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
         losses, ious, errors = zip(*figures, strict=True)
         return BatchFigures(
             loss=float(np.mean(losses)),

@@ -21,7 +21,13 @@ from model.errors import ConfigurationError
 from model.network.architectures import build_sam
 from model.network.sam import Sam
 from model.sam_segmenter import SamSegmenter
-from model.training.adaptation import Part, add_low_rank, freeze_parts, merge_low_rank
+from model.training.adaptation import (
+    Part,
+    add_low_rank,
+    freeze_parts,
+    freeze_statistics,
+    merge_low_rank,
+)
 from model.training.examples import TrainingBatch
 from model.training.loop import LoopParameters, StepFigures, Trainer
 from model.training.parallel import ProcessGroup, join_processes
@@ -44,6 +50,10 @@ class SessionParameters(BaseModel):
         default=(),
         strict=False,
         description="parts that keep their weights: image_encoder, prompt_encoder, mask_decoder",
+    )
+    frozen_statistics: bool = Field(
+        default=False,
+        description="batch norms keep their statistics; for batches of a few large pictures",
     )
     low_rank: int = Field(
         default=0,
@@ -74,6 +84,8 @@ class TrainingSession:
         sam.image_encoder.to(memory_format=torch.channels_last)
         sam.to(parameters.device)
         freeze_parts(sam, parameters.frozen)
+        if parameters.frozen_statistics:
+            freeze_statistics(sam)
         if parameters.low_rank:
             add_low_rank(sam, parameters.low_rank)
         try:

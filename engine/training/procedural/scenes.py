@@ -41,8 +41,7 @@ class ProceduralScenes:
             self._add_thing(canvas, placement, rng, alike, with_parts=layout != "crowd")
         image = _photograph(canvas.pixels, rng)
         masks = canvas.masks()
-        weights = np.ones(len(masks))
-        masks, weights = drop_useless_masks(masks, weights)
+        masks, weights = drop_useless_masks(masks, np.ones(len(masks)))
         return Scene(image, masks, weights, exhaustive=True)
 
     def _alike_texture(self, layout: str, rng: np.random.Generator) -> Texture | None:
@@ -138,7 +137,7 @@ class _Canvas:
         return np.stack(visible).astype(np.uint8)
 
     def _cast_shadow(self, mask: NDArray[np.uint8], rng: np.random.Generator) -> None:
-        shift = np.float32([[1, 0, rng.uniform(-8, 8)], [0, 1, rng.uniform(2, 9)]])
+        shift = np.array([[1, 0, rng.uniform(-8, 8)], [0, 1, rng.uniform(2, 9)]])
         moved = cv2.warpAffine(mask, shift, (self.side_px, self.side_px))
         dark = cv2.blur(moved.astype(np.float32), (9, 9)) * rng.uniform(0.2, 0.6)
         self.pixels *= 1 - dark[..., None]
@@ -149,7 +148,8 @@ def _place(layout: str, side_px: int, rng: np.random.Generator) -> list[_Placeme
     if layout == "crowd":
         kind = str(rng.choice(["blob", "ellipse", "polygon", "box"], p=[0.4, 0.4, 0.1, 0.1]))
         half = side_px * float(np.exp(rng.uniform(np.log(0.02), np.log(0.1))))
-        count = int(min(rng.integers(6, 40), 0.5 / (2 * half / side_px) ** 2 + 3))
+        roomy = round(0.5 / (2 * half / side_px) ** 2 + 3)
+        count = min(int(rng.integers(6, 40)), roomy)
         return [
             _Placement(kind, _anywhere(side_px, rng), half * rng.uniform(0.75, 1.3))
             for _ in range(count)
@@ -213,9 +213,9 @@ def _photograph(pixels: Texture, rng: np.random.Generator) -> NDArray[np.uint8]:
     if rng.random() < 0.4:
         corners = rng.uniform(0.6, 1.2, (2, 2)).astype(np.float32)
         light = cv2.resize(corners, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
-        pixels = pixels * light[..., None]
+        pixels = np.asarray(pixels * light[..., None], np.float32)
     if rng.random() < 0.5:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.6))
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.6)), np.float32)
     if rng.random() < 0.6:
         noise = rng.standard_normal(pixels.shape, dtype=np.float32)
         pixels = pixels + noise * rng.uniform(1, 14)

@@ -35,7 +35,7 @@ class TextureMaker:
         kind = rng.choice(["plain", "gradient", "noise", "stripes", "checks"])
         contrast = rng.uniform(8, 70)
         if kind == "plain":
-            field = np.zeros((height, width), np.float32)
+            field: Texture = np.zeros((height, width), np.float32)
         elif kind == "gradient":
             field = _gradient(height, width, rng)
         elif kind == "noise":
