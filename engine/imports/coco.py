@@ -29,13 +29,12 @@ class CocoReader:
     def read(self, path: str) -> AnnotatedPhoto:
         """A photo from memory."""
         image = self._photos[path]
+        found = self._by_image[identifier(image.get("id"))]
         return AnnotatedPhoto(
             path=path,
             width=whole(image.get("width")),
             height=whole(image.get("height")),
-            annotations=tuple(
-                self._annotation(item) for item in self._by_image[identifier(image.get("id"))]
-            ),
+            annotations=tuple(self._annotation(item) for item in found),
         )
 
     def digest(self) -> str:
