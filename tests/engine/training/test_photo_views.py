@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.training.coco_folder import read_coco
+from engine.training.composites import Composites, collect_cut_outs
+from engine.training.first_prompts import jittered_box, make_example
+from engine.training.mixture import Mixture, WeightedSource
+from engine.training.photo_views import PhotoScenes, Window, cut_image, cut_masks
+from engine.training.scene import Scene
+from model.errors import ConfigurationError
+from tests.engine.training.photo_factory import boxes_photo, write_coco
+
+SIDE = 64
+
+
+def views(folder: Path, whole_share: float = 0.5, *, exhaustive: bool = False) -> PhotoScenes:
+    path = write_coco(folder)
+    return PhotoScenes(
+        read_coco(path, path.parent / "images"),
+        whole_share=whole_share,
+        zoom=(1.2, 3.0),
+        smallest_window_px=32,
+        any_direction=False,
+        exhaustive=exhaustive,
+    )
+
+
+def mixture(source: PhotoScenes, **changes: float) -> Mixture:
+    settings = {"innermost_share": 0.5, "nothing_share": 0.0} | changes
+    return Mixture(
+        [WeightedSource("boxes", source, 1.0)], seed=5, side_px=SIDE, masks=4, **settings
+    )
+
+
+def test_crowds_empty_masks_and_excluded_photos_are_left_out(tmp_path: Path) -> None:
+    path = write_coco(tmp_path, photos=3)
+    document = json.loads(path.read_text())
+    document["annotations"][0]["iscrowd"] = 1
+    document["annotations"][1]["area"] = 0
+    path.write_text(json.dumps(document))
+    photos = read_coco(path, tmp_path / "images", frozenset({"002.png"}))
+    assert [photo.path.name for photo in photos] == ["000.png", "001.png"]
+    assert [len(photo.segmentations) for photo in photos] == [1, 3]
+
+
+def test_a_foreign_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "notes.json"
+    path.write_text("[]")
+    with pytest.raises(ConfigurationError, match=r"notes\.json: not a readable COCO file"):
+        read_coco(path, tmp_path)
+
+
+def test_a_window_cuts_photo_and_masks_alike() -> None:
+    image, masks = boxes_photo(0)
+    window = Window(left=20, top=10, width=60, height=60)
+    cut = cut_image(image, window, SIDE)
+    inside = cut_masks([masks[0].astype(np.uint8)], window, SIDE)[0].astype(bool)
+    assert cut.shape == (SIDE, SIDE, 3)
+    assert cut[inside].mean() > 100
+    assert np.median(cut[~inside]) < 60
+
+
+def test_a_window_beyond_the_photo_is_padded_without_masks() -> None:
+    image, masks = boxes_photo(1)
+    window = Window(0, 0, 120, 120)
+    cut = cut_image(image, window, SIDE)
+    inside = cut_masks([m.astype(np.uint8) for m in masks], window, SIDE)
+    assert (cut[-10:] == (124, 116, 104)).all()
+    assert not inside[:, -10:].any()
+
+
+def test_composites_take_what_they_cover_from_the_masks_below(tmp_path: Path) -> None:
+    source = views(tmp_path, whole_share=1.0)
+    photos = read_coco(tmp_path / "truth.json", tmp_path / "images")
+    scenes = Composites(source, collect_cut_outs(photos), single_share=0.0)
+    scene = scenes.draw(SIDE, np.random.default_rng(1))
+    assert len(scene.masks_NSS) >= 2
+    assert scene.masks_NSS.sum(0).max() == 1
+
+
+def test_an_example_has_its_first_click_on_its_mask(tmp_path: Path) -> None:
+    example = mixture(views(tmp_path)).example(3)
+    for mask, (x, y) in zip(example.masks_MSS, example.points_M2, strict=True):
+        assert mask[int(y), int(x)]
+
+
+def test_boxes_stay_within_the_papers_jitter() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[30:60, 20:80] = 1
+    exact = np.array([20, 30, 79, 59])
+    for seed in range(40):
+        box = jittered_box(mask, np.random.default_rng(seed))
+        assert (np.abs(box - exact) <= 20).all()
+        assert box[0] <= box[2]
+        assert box[1] <= box[3]
+
+
+def test_clicks_on_nothing_have_no_mask_and_only_where_all_is_known(tmp_path: Path) -> None:
+    known = mixture(views(tmp_path / "a", exhaustive=True), nothing_share=1.0).example(0)
+    unknown = mixture(views(tmp_path / "b"), nothing_share=1.0).example(0)
+    assert not known.is_object_M.any()
+    assert not known.masks_MSS.any()
+    assert unknown.is_object_M.all()
+
+
+def test_few_masks_are_asked_for_repeatedly() -> None:
+    mask = np.zeros((1, SIDE, SIDE), np.uint8)
+    mask[:, 10:30, 10:30] = 1
+    scene = Scene(np.zeros((SIDE, SIDE, 3), np.uint8), mask, np.ones(1), exhaustive=False)
+    example = make_example(scene, 3, np.random.default_rng(0))
+    assert (example.masks_MSS == mask.astype(bool)).all()
+
+
+def test_a_batch_is_the_same_every_time_it_is_drawn(tmp_path: Path) -> None:
+    source = mixture(views(tmp_path))
+    first, again, other = source.batch(7, 2), source.batch(7, 2), source.batch(8, 2)
+    assert np.array_equal(first.image_BSSC, again.image_BSSC)
+    assert np.array_equal(first.points_BM2, again.points_BM2)
+    assert not np.array_equal(first.image_BSSC, other.image_BSSC)
