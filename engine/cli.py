@@ -23,6 +23,7 @@ from engine.commands import (
     label_studio,
     report,
     serve,
+    simulate,
     status,
 )
 from engine.console import error_line
@@ -124,6 +125,7 @@ def _mount(command_app: typer.Typer) -> None:
     import_masks.register(command_app)
     embed.register(command_app)
     serve.register(command_app)
+    simulate.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")
     command_app.add_typer(label_studio.app, name="label-studio")
     command_app.add_typer(assist.app, name="assist")

@@ -47,7 +47,7 @@ class MaskRegion:
                 "rle": encode_brush(self.mask_HW),
                 "brushlabels": [self.label],
             },
-            "score": round(self.score, 4),
+            "score": self.score,
         }
 
 
@@ -65,6 +65,6 @@ def one_mask(region: MaskRegion, set_up: LabelSetUp, model_id: str) -> Json:
     """The answer to prompts about one object."""
     return {
         "result": [region.as_json(set_up)],
-        "score": round(region.score, 4),
+        "score": region.score,
         "model_version": model_id,
     }

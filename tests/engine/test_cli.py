@@ -27,6 +27,7 @@ COMMANDS = [
     ["import"],
     ["embed"],
     ["serve"],
+    ["simulate"],
     ["checkpoints"],
     ["checkpoints", "list"],
     ["checkpoints", "info"],

@@ -1,0 +1,96 @@
+"""`mask-engine simulate`: an annotator made of known masks, for experiments without people."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from engine.console import columns, note, progress, result
+from model.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from engine.simulation.run import SimulatedRun, View
+    from pipelines.automatic import Progress
+
+EPILOG: Final = """[bold]Examples[/bold]
+
+mask-engine simulate configs/simulate.yaml --truth truth.json --direct
+
+mask-engine simulate configs/simulate.yaml --truth truth.json --backend http://127.0.0.1:9090
+
+The configuration names source (a folder of photos) and out (the run). User name and password of a
+backend come from MASK_ENGINE_BACKEND_USER and MASK_ENGINE_BACKEND_PASSWORD, or from the file that
+`mask-engine serve` made."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command("simulate", epilog=EPILOG)(simulate)
+
+
+def simulate(
+    config: Annotated[str, typer.Argument(help="YAML file of settings.")],
+    *,
+    truth: Annotated[Path, typer.Option(help="COCO file of the known masks.")],
+    direct: Annotated[
+        bool, typer.Option("--direct", help="Ask the model here, without any service.")
+    ] = False,
+    backend: Annotated[
+        str | None, typer.Option(help="Ask a click backend (mask-engine serve): its address.")
+    ] = None,
+    credentials: Annotated[
+        Path | None, typer.Option(help="The backend's file of user name and password.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
+    ] = None,
+) -> None:
+    """Click on objects that are known already, and keep the masks that come out well.
+
+    Writes a run like people's, whose masks say that they were simulated.
+    """
+    from engine.configuration import build, parse_assignments, read_yaml
+    from engine.simulation.run import SimulatedRun, run_simulation
+
+    if direct == (backend is not None):
+        raise ConfigurationError(
+            "say who answers: --direct for the model here, or --backend and its address"
+        )
+    run = build(SimulatedRun, [read_yaml(config), parse_assignments(settings or [])], origin=config)
+    with _view(run, backend, credentials) as view, progress("simulated", "photos") as meter:
+
+        def tell(now: Progress) -> None:
+            meter(now.rows_done, now.rows_planned, f"{now.masks} masks")
+
+        summary = run_simulation(run, truth, view, progress=tell)
+    pairs = [
+        ("photos", f"{summary.images:,}"),
+        ("objects", f"{summary.proposals:,}"),
+        ("accepted", f"{summary.masks:,}"),
+        *((reason.replace("_", " "), f"{count:,}") for reason, count in summary.dropped.items()),
+        ("failed photos", f"{summary.failed:,}"),
+    ]
+    for line in columns(pairs, indent=0):
+        result(line)
+    note(f"Look at it:  mask-engine report {run.out}")
+
+
+def _view(
+    run: SimulatedRun, backend: str | None, credentials: Path | None
+) -> AbstractContextManager[View]:
+    from engine.simulation.answers import BackendAnswers, DirectAnswers
+
+    if backend is not None:
+        from engine.backend.credentials import load_credentials
+
+        return BackendAnswers(backend, load_credentials(credentials))
+    from pipelines.manifest import usable_cores
+    from pipelines.promised_model import CheckpointSegmenter
+
+    threads = run.threads or usable_cores()
+    segmenter = CheckpointSegmenter(run.checkpoint, run.device, threads)()
+    return nullcontext(DirectAnswers(segmenter))

@@ -1,0 +1,1 @@
+"""An annotator made of known masks: for tests, experiments, demos. Its records say what it is."""
