@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.network.architectures import build_sam
+from model.training.loop import LoopParameters, LossIsNotANumberError, Trainer
+from model.training.losses import MaskLossParameters
+from model.training.optimiser import OptimiserParameters
+from model.training.rounds import EdgeHead, RoundParameters, SimulatedRounds
+from model.training.state import load_state, save_state
+from tests.model.training.example_factory import batches
+
+PLAIN = MaskLossParameters(cross_entropy=1.0, focal=0.0, dice=1.0)
+
+
+def make_trainer(seed: int = 0, **changes: object) -> Trainer:
+    torch.manual_seed(seed)
+    settings: dict[str, object] = {
+        "steps": 100,
+        "plain_steps": 100,
+        "rounds": RoundParameters(round_shares=(0.5, 0.5), box_share=0.3),
+        "optimiser": OptimiserParameters(learning_rate=5e-4, warmup_steps=3, schedule="hold"),
+    }
+    return Trainer(build_sam("tiny"), LoopParameters(**(settings | changes)))
+
+
+def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.sam.state_dict().items()}
+
+
+def test_the_loss_goes_down_on_a_batch_seen_again_and_again() -> None:
+    trainer = make_trainer(rounds=RoundParameters(round_shares=(1.0,), box_share=0.0))
+    drawn = batches(same=True)
+    losses = [trainer.train_step(drawn).loss for _ in range(12)]
+    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    unbroken = make_trainer()
+    drawn = batches()
+    for _ in range(2):
+        unbroken.train_step(drawn)
+    save_state(tmp_path, unbroken.state_dict())
+    for _ in range(2):
+        unbroken.train_step(drawn)
+
+    resumed = make_trainer(seed=99)
+    state = load_state(tmp_path)
+    assert state is not None
+    resumed.load_state_dict(state)
+    drawn = batches(first=resumed.step)
+    for _ in range(2):
+        resumed.train_step(drawn)
+
+    expected, got = weights_of(unbroken), weights_of(resumed)
+    assert resumed.step == unbroken.step == 4
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    assert all(
+        torch.equal(unbroken.average.weights[name], resumed.average.weights[name])
+        for name in expected
+    )
+
+
+def test_accumulated_gradients_are_those_of_one_large_batch() -> None:
+    # Without batch statistics a batch of two is two batches of one.
+    torch.manual_seed(0)
+    sam = build_sam("tiny").eval()
+    parameters = RoundParameters(round_shares=(1.0,), box_share=0.0, edge_weight=0.0)
+    rounds = SimulatedRounds(sam, None, parameters)
+    weight = sam.mask_decoder.mask_tokens.weight
+    rounds.run(next(batches(examples=2)), PLAIN, np.random.default_rng(0))
+    together = weight.grad.clone()
+    sam.zero_grad()
+    singles = batches(examples=1)
+    for _ in range(2):
+        rounds.run(next(singles), PLAIN, np.random.default_rng(0), scale=0.5)
+    assert torch.allclose(together, weight.grad, atol=1e-6)
+
+
+def test_a_loss_that_is_no_number_stops_before_the_weights_change() -> None:
+    trainer = make_trainer()
+    with torch.no_grad():
+        trainer.sam.mask_decoder.iou_token.weight.fill_(float("nan"))
+    before = weights_of(trainer)["image_encoder.stem1.weight"]
+    with pytest.raises(LossIsNotANumberError, match="weights were not touched"):
+        trainer.train_step(batches())
+    assert torch.equal(before, trainer.sam.state_dict()["image_encoder.stem1.weight"])
+    assert trainer.step == 0
+
+
+def test_every_part_of_the_network_gets_a_gradient() -> None:
+    torch.manual_seed(0)
+    sam = build_sam("tiny")
+    head = EdgeHead()
+    rounds = SimulatedRounds(sam, head, RoundParameters(round_shares=(0, 0, 1.0), box_share=0.0))
+    rounds.run(next(batches()), PLAIN, np.random.default_rng(0))
+    without = {name for name, p in sam.named_parameters() if p.grad is None}
+    assert all("point_embeddings.2" in name or "point_embeddings.3" in name for name in without)
+    assert head.to_pixels.weight.grad is not None
+
+
+def test_prompts_of_one_picture_share_the_first_look_without_a_difference() -> None:
+    from model.training.rounds import _Session
+
+    torch.manual_seed(0)
+    sam = build_sam("tiny").eval()
+    rounds = SimulatedRounds(sam, None, RoundParameters())
+    batch = next(batches())
+    embedding = torch.randn(2, 256, 4, 4)
+    session = _Session.begin(batch, embedding, False, 2)
+    logits, iou = rounds._answer(embedding, session)
+    sparse, dense = sam.prompt_encoder(
+        session.points_PK2, session.labels_PK, None, None, embedding_hw=(4, 4)
+    )
+    positions = sam.prompt_encoder.dense_positions((4, 4))
+    plain = sam.mask_decoder(embedding.repeat_interleave(2, 0), positions, sparse, dense)
+    assert torch.allclose(logits, plain[0], atol=1e-5)
+    assert torch.allclose(iou, plain[1], atol=1e-5)
+
+
+def test_a_state_on_disk_is_replaced_whole(tmp_path: Path) -> None:
+    save_state(tmp_path, {"step": 1})
+    save_state(tmp_path, {"step": 2})
+    assert load_state(tmp_path) == {"step": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+    assert load_state(tmp_path / "elsewhere") is None
