@@ -62,6 +62,7 @@ contracts: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## the measurements that docs/ quotes
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/backend.py
 
 clean:  ## remove the environment and what runs left (not runs/)
 	rm -rf $(VENV) $(LABEL_STUDIO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

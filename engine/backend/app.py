@@ -1,4 +1,4 @@
-"""The backend as an ASGI application: Label Studio's four addresses, and errors as answers."""
+"""The backend as an ASGI application: Label Studio's five addresses, and errors as answers."""
 
 from __future__ import annotations
 
@@ -75,6 +75,10 @@ class _Addresses:
             }
         )
 
+    async def versions(self, _request: Request) -> Response:
+        """Lists the one model there is."""
+        return JSONResponse({"versions": [self._service.model_id]})
+
     async def setup(self, request: Request) -> Response:
         """Says which model answers; what is sent (a token among it) is not looked at."""
         await read_body(request, self._max_body_bytes)
@@ -99,6 +103,7 @@ def build_app(
     return Starlette(
         routes=[
             Route("/health", at.health, methods=["GET"]),
+            Route("/versions", at.versions, methods=["GET"]),
             Route("/setup", at.setup, methods=["POST"]),
             Route("/predict", at.predict, methods=["POST"]),
             Route("/webhook", at.webhook, methods=["POST"]),

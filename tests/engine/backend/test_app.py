@@ -17,7 +17,14 @@ from tests.engine.backend.test_label_set_up import SET_UP
 from tests.factories import make_pixels
 from tests.fakes import MODEL_ID, DiscSegmenter
 
-ADDRESSES = (("GET", "/health"), ("POST", "/setup"), ("POST", "/predict"), ("POST", "/webhook"))
+ADDRESSES = (
+    ("GET", "/health"),
+    ("GET", "/versions"),
+    ("POST", "/setup"),
+    ("POST", "/predict"),
+    ("POST", "/webhook"),
+    ("GET", "/nowhere"),
+)
 
 
 @pytest.fixture
@@ -44,6 +51,7 @@ def test_health_and_setup_name_the_model(served: Served) -> None:
     setup = {"project": "7.1", "schema": SET_UP, "hostname": "http://x", "access_token": "t0ken"}
 
     assert served.client.get("/health", auth=AUTH).json()["status"] == "UP"
+    assert served.client.get("/versions", auth=AUTH).json() == {"versions": [MODEL_ID]}
     answer = served.client.post("/setup", json=setup, auth=AUTH)
     assert answer.json() == {"model_version": MODEL_ID}
 
