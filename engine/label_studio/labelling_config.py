@@ -35,10 +35,10 @@ def labelling_config(names: Sequence[str] = (), *, smart: bool = True) -> str:
     labels = (OBJECT, *names)
     if smart:
         # Whole, part and subpart are offered for the plain object only: one list stays short.
-        prompts = (*smart_labels(OBJECT), *names)
-        for tag, control in (("KeyPointLabels", CLICK_CONTROL), ("RectangleLabels", BOX_CONTROL)):
-            _add_labels(view, tag, control, prompts if tag == "KeyPointLabels" else labels, smart)
-    _add_labels(view, "BrushLabels", MASK_CONTROL, labels, smart=False)
+        clicks = (*smart_labels(OBJECT), *names)
+        _add_labels(view, "Click", "KeyPointLabels", CLICK_CONTROL, clicks, smart=True)
+        _add_labels(view, "Box", "RectangleLabels", BOX_CONTROL, labels, smart=True)
+    _add_labels(view, "By hand", "BrushLabels", MASK_CONTROL, labels, smart=False)
     question = _add(
         view,
         "Choices",
@@ -63,10 +63,19 @@ def category_of(label: str) -> str | None:
 
 
 def _add_labels(
-    view: ElementTree.Element, tag: str, control: str, labels: Sequence[str], smart: bool
+    view: ElementTree.Element,
+    caption: str,
+    tag: str,
+    control: str,
+    labels: Sequence[str],
+    *,
+    smart: bool,
 ) -> None:
+    """A row of labels behind a caption: the same names stand in every row."""
+    row = _add(view, "View", style="display: flex; gap: 1em; align-items: center")
+    _add(row, "Header", value=caption, size="6")
     options = {"smart": "true", "smartOnly": "true"} if smart else {}
-    group = _add(view, tag, name=control, toName=IMAGE_CONTROL, **options)
+    group = _add(row, tag, name=control, toName=IMAGE_CONTROL, **options)
     for place, label in enumerate(labels):
         only = {"smart": "true"} if smart else {}
         _add(group, "Label", value=label, background=_COLOURS[place % len(_COLOURS)], **only)
