@@ -39,6 +39,7 @@ class Mixture:
         masks: int,
         innermost_share: float,
         nothing_share: float,
+        repeat_after: int = 0,
     ) -> None:
         weights = np.array([source.weight for source in sources], float)
         if not len(sources) or weights.sum() <= 0:
@@ -50,13 +51,16 @@ class Mixture:
         self._masks = masks
         self._innermost_share = innermost_share
         self._nothing_share = nothing_share
+        self._repeat_after = repeat_after
 
     def example(self, number: int) -> TrainingExample:
-        """Example `number` of the run.
+        """Example `number` of the run, or the one that it repeats.
 
         Raises:
             RuntimeError: scene after scene came without a usable mask.
         """
+        if self._repeat_after:
+            number %= self._repeat_after
         rng = np.random.default_rng([self._seed, number])
         for _ in range(MOST_ATTEMPTS):
             chosen = int(rng.choice(len(self._sources), p=self._shares))

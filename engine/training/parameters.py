@@ -102,6 +102,9 @@ class DataParameters(BaseModel):
     nothing_share: float = Field(
         default=0.05, ge=0, le=1, description="first clicks beside all objects, where that is known"
     )
+    repeat_after: int = Field(
+        default=0, ge=0, description="draw so many examples, then the same again; 0: always new"
+    )
     seed: int = Field(default=0, description="of all that is drawn")
     drawing_processes: int = Field(default=1, ge=0, description="0: draw in the training process")
 

@@ -74,6 +74,7 @@ class MixtureFactory:
             masks=data.masks_per_image,
             innermost_share=data.innermost_share,
             nothing_share=data.nothing_share,
+            repeat_after=data.repeat_after,
         )
 
 

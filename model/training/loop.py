@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Trainer:
         synchronise: called with the modules after the backward pass; averages gradients over
             processes where there are several.
         precision: type of the network's inner numbers where that saves time, or None.
+        cache: folder for the embeddings of a frozen image encoder, or None.
     """
 
     def __init__(
@@ -78,13 +80,14 @@ class Trainer:
         parameters: LoopParameters,
         synchronise: Callable[[list[nn.Parameter]], None] | None = None,
         precision: torch.dtype | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.sam = sam
         self.edge_head = EdgeHead() if parameters.rounds.edge_weight else None
         self.parameters = parameters
         self.step = 0
         self._synchronise = synchronise
-        self._rounds = SimulatedRounds(sam, self.edge_head, parameters.rounds)
+        self._rounds = SimulatedRounds(sam, self.edge_head, parameters.rounds, cache)
         self._precision = precision
         modules: dict[str, nn.Module] = {"sam": sam}
         if self.edge_head is not None:

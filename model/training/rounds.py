@@ -10,6 +10,7 @@ logits, C channels.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from model.network.mask_decoder import PreparedImage
 from model.network.prompt_encoder import LABEL_PADDING
 from model.network.sam import Sam
 from model.network.transformer import CellProjections
+from model.training.embedding_cache import EmbeddingCache
 from model.training.examples import TrainingBatch
 from model.training.losses import MaskLossParameters, edge_loss, mask_losses, true_iou
 
@@ -97,10 +99,18 @@ class SimulatedRounds:
         sam: the network that is trained.
         edge_head: draws outlines from the embedding, or None.
         parameters: how annotators are simulated.
+        cache: folder for the embeddings of a frozen image encoder, or None.
     """
 
-    def __init__(self, sam: Sam, edge_head: EdgeHead | None, parameters: RoundParameters) -> None:
+    def __init__(
+        self,
+        sam: Sam,
+        edge_head: EdgeHead | None,
+        parameters: RoundParameters,
+        cache: Path | None = None,
+    ) -> None:
         self._sam = sam
+        self._cache = EmbeddingCache(cache, self._encode) if cache else None
         self._edge_head = edge_head
         self._parameters = parameters
 
@@ -138,9 +148,14 @@ class SimulatedRounds:
         )
 
     def embed(self, batch: TrainingBatch) -> Tensor:
-        """Pictures to embeddings (B, C, h, w)."""
+        """Pictures to embeddings (B, C, h, w), from the cache where there is one."""
+        if self._cache is not None:
+            return self._cache.embed(batch.image_BSSC).to(self._sam.device)
+        return self._encode(batch.image_BSSC)
+
+    def _encode(self, image_BSSC: NDArray[np.uint8]) -> Tensor:
         device = self._sam.device
-        image_B3SS = torch.from_numpy(batch.image_BSSC).to(device).permute(0, 3, 1, 2).float()
+        image_B3SS = torch.from_numpy(image_BSSC).to(device).permute(0, 3, 1, 2).float()
         embedding: Tensor = self._sam.image_encoder(self._sam.normalise(image_B3SS))
         return embedding
 

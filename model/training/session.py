@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.checkpoint_card import CheckpointCard
 from model.checkpoints import LoadedCheckpoint, load_checkpoint, read_card, save_checkpoint
@@ -60,7 +60,17 @@ class SessionParameters(BaseModel):
         ge=0,
         description="rank of LoRA matrices beside the linear layers of a frozen image encoder",
     )
+    cache_embeddings: bool = Field(
+        default=False,
+        description="keep a frozen image encoder's embeddings on disk (with data.repeat_after)",
+    )
     loop: LoopParameters
+
+    @model_validator(mode="after")
+    def _only_what_stays_can_be_kept(self) -> SessionParameters:
+        if self.cache_embeddings and ("image_encoder" not in self.frozen or self.low_rank):
+            raise ValueError("cache_embeddings needs image_encoder among frozen, and low_rank 0")
+        return self
 
 
 class TrainingSession:
@@ -94,6 +104,7 @@ class TrainingSession:
                 parameters.loop,
                 self.processes.average_gradients,
                 precision=torch.bfloat16 if parameters.precision == "bfloat16" else None,
+                cache=folder / "embeddings" if parameters.cache_embeddings else None,
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from None

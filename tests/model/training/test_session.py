@@ -106,3 +106,18 @@ def test_freezing_parts_leaves_the_others_learning() -> None:
     freeze_parts(sam, ["image_encoder", "prompt_encoder"])
     learning = {name.split(".")[0] for name, p in sam.named_parameters() if p.requires_grad}
     assert learning == {"mask_decoder"}
+
+
+def test_cached_embeddings_are_made_once_and_used_again(tmp_path: Path) -> None:
+    session = make_session(tmp_path, frozen=("image_encoder",), cache_embeddings=True)
+    drawn = batches(same=True)
+    session.train_step(drawn)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "embeddings").iterdir()}
+    session.train_step(drawn)
+    assert len(files) == 2
+    assert files == {p: p.stat().st_mtime_ns for p in (tmp_path / "embeddings").iterdir()}
+
+
+def test_embeddings_of_a_learning_encoder_are_not_cached() -> None:
+    with pytest.raises(ValueError, match="needs image_encoder among frozen"):
+        SessionParameters(start="tiny", loop=LOOP, cache_embeddings=True)
