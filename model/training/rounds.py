@@ -9,7 +9,7 @@ logits, C channels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from model.clicks import next_click, random_error_click
-from model.network.mask_decoder import PreparedImage
 from model.network.prompt_encoder import LABEL_PADDING
 from model.network.sam import Sam
-from model.network.transformer import CellProjections
 from model.training.embedding_cache import EmbeddingCache
 from model.training.examples import TrainingBatch
 from model.training.losses import MaskLossParameters, edge_loss, mask_losses, true_iou
@@ -207,17 +205,11 @@ class SimulatedRounds:
             session.logits_P1hw,
             embedding_hw=hw,
         )
-        decoder = self._sam.mask_decoder
-        positions = decoder.project_positions(self._sam.prompt_encoder.dense_positions(hw))
+        positions = self._sam.prompt_encoder.dense_positions(hw)
         masks = len(session.is_object_P) // len(embedding)
-        if session.logits_P1hw is None:
-            # Until a mask is fed back, prompts on one picture share the first layer's view of it.
-            prepared = _repeat(decoder.prepare(embedding, positions, dense), masks)
-        else:
-            repeated = embedding.repeat_interleave(masks, dim=0)
-            prepared = decoder.prepare(repeated, positions, dense)
-        attended = decoder.attend(prepared, sparse)
-        return decoder.draw(attended, slice(None)), decoder.predict_iou(attended)
+        repeated = embedding.repeat_interleave(masks, dim=0)
+        logits, iou_P4 = self._sam.mask_decoder(repeated, positions, sparse, dense)
+        return logits, iou_P4
 
     def _loss(
         self,
@@ -321,18 +313,6 @@ class _Session:
             is_object_P=self.is_object_P,
             pixel_stride=self.pixel_stride,
         )
-
-
-def _repeat(prepared: PreparedImage, masks: int) -> PreparedImage:
-    """Each of B pictures for each of its M masks: (B, ...) -> (B * M, ...)."""
-    cells, first = prepared.cells, prepared.cells.first
-    repeated = CellProjections(
-        keys=first.keys.repeat_interleave(masks, dim=0),
-        values=first.values.repeat_interleave(masks, dim=0),
-        queries=first.queries.repeat_interleave(masks, dim=0),
-    )
-    cells_PLC = cells.cells_NLC.repeat_interleave(masks, dim=0)
-    return replace(prepared, cells=replace(cells, cells_NLC=cells_PLC, first=repeated))
 
 
 def _best_mask(iou_P4: Tensor, is_ambiguous: bool) -> Tensor:

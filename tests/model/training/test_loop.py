@@ -101,25 +101,6 @@ def test_every_part_of_the_network_gets_a_gradient() -> None:
     assert head.to_pixels.weight.grad is not None
 
 
-def test_prompts_of_one_picture_share_the_first_look_without_a_difference() -> None:
-    from model.training.rounds import _Session
-
-    torch.manual_seed(0)
-    sam = build_sam("tiny").eval()
-    rounds = SimulatedRounds(sam, None, RoundParameters())
-    batch = next(batches())
-    embedding = torch.randn(2, 256, 4, 4)
-    session = _Session.begin(batch, embedding, False, 2)
-    logits, iou = rounds._answer(embedding, session)
-    sparse, dense = sam.prompt_encoder(
-        session.points_PK2, session.labels_PK, None, None, embedding_hw=(4, 4)
-    )
-    positions = sam.prompt_encoder.dense_positions((4, 4))
-    plain = sam.mask_decoder(embedding.repeat_interleave(2, 0), positions, sparse, dense)
-    assert torch.allclose(logits, plain[0], atol=1e-5)
-    assert torch.allclose(iou, plain[1], atol=1e-5)
-
-
 def test_a_state_on_disk_is_replaced_whole(tmp_path: Path) -> None:
     save_state(tmp_path, {"step": 1})
     save_state(tmp_path, {"step": 2})
