@@ -17,6 +17,8 @@ LEFT: Final = 44
 BOTTOM: Final = 26
 TOP: Final = 10
 MAX_COUNT_BINS: Final = 48
+BIN_STEPS: Final = (1, 2, 5)
+AXIS_STEPS: Final = (1, 2, 3, 4, 6, 8)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def histogram_svg(bars: Bars, *, title: str, unit: str) -> str:
     """An SVG of the bars with a count axis; each bar tells its numbers when pointed at."""
     if not any(bars.counts):
         return '<p class="empty">nothing to show</p>'
-    top = _round_up(max(bars.counts))
+    top = _round_up(max(bars.counts), AXIS_STEPS)
     slot = (WIDTH - LEFT) / len(bars.counts)
     plot = HEIGHT - TOP - BOTTOM
     parts = [
@@ -184,11 +186,11 @@ def _range_label(start: int, width: int) -> str:
     return f"{start} masks" if width == 1 else f"{start} to {start + width - 1} masks"
 
 
-def _round_up(number: int) -> int:
-    """The next of 1, 2, 5, 10, 20, 50, ..."""
+def _round_up(number: int, steps: Sequence[int] = BIN_STEPS) -> int:
+    """The next of the steps, ten times the steps, and so on."""
     magnitude = 1
     while True:
-        for step in (1, 2, 5):
+        for step in steps:
             if number <= step * magnitude:
                 return step * magnitude
         magnitude *= 10

@@ -34,7 +34,7 @@ def render_page(facts: RunFacts, tally: Tally, photos: list[dict[str, Any]]) -> 
         tally: of all its rows.
         photos: from `gallery.gallery_photos`, a sample.
     """
-    script = _asset("page.js")
+    script = _asset("drawing.js") + _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     slots = {
         "style": _asset("page.css"),
