@@ -6,11 +6,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.backend.label_set_up import LabelSetUp
-from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush import encode_brush_patch
+from stages.cleanup import MaskPatch
 
 Json = dict[str, Any]
 
@@ -22,18 +20,22 @@ class MaskRegion:
     Attributes:
         region_id: a new id; the page keeps it when the mask is accepted, which is how the log of
             prompts is tied to it later.
+        patch: the mask's pixels and their place.
+        size_hw: of the photo.
         label: of the mask.
         score: the model's own estimate of its IoU.
     """
 
     region_id: str
-    mask_HW: NDArray[np.bool_]
+    patch: MaskPatch
+    size_hw: tuple[int, int]
     label: str
     score: float
 
     def as_json(self, set_up: LabelSetUp) -> Json:
         """The region as the page reads it."""
-        height, width = self.mask_HW.shape
+        height, width = self.size_hw
+        left_top = self.patch.left, self.patch.top
         return {
             "id": self.region_id,
             "type": "brushlabels",
@@ -44,7 +46,7 @@ class MaskRegion:
             "image_rotation": 0,
             "value": {
                 "format": "rle",
-                "rle": encode_brush(self.mask_HW),
+                "rle": encode_brush_patch(self.patch.inside_HW, left_top, self.size_hw),
                 "brushlabels": [self.label],
             },
             "score": self.score,

@@ -18,6 +18,7 @@ from engine.backend.bounded_cache import BoundedCache
 from engine.backend.labels import AUTO, PART, SUBPART, WHOLE
 from model.prompts import POSITIVE, Prompt
 from model.segmenter import Embedding, PromptableSegmenter, Proposals
+from stages.cleanup import MaskPatch
 from stages.records import PromptRecord
 from stages.upsampling import Upsampler
 
@@ -122,14 +123,19 @@ class Interlocutor:
         return Answer(proposals.logits[chosen], float(proposals.predicted_iou[0, chosen]))
 
 
-def mask_of(answer: Answer, embedding: Embedding) -> NDArray[np.bool_]:
-    """The answer as a mask (H, W) of the upright photo."""
-    mask_HW = np.zeros(embedding.geometry.original_hw, np.bool_)
+def patch_of(answer: Answer, embedding: Embedding) -> MaskPatch | None:
+    """The answer in the pixels of the upright photo, or None if no pixel is inside."""
     found = Upsampler(embedding.geometry, stability_offset=0.0).upsample(answer.logits_hw)
-    if found is not None:
-        width, height = found.inside_WH.shape
-        place = np.s_[found.top : found.top + height, found.left : found.left + width]
-        mask_HW[place] = found.inside_WH.T
+    return None if found is None else MaskPatch(found.inside_WH.T, found.left, found.top)
+
+
+def mask_of(answer: Answer, embedding: Embedding) -> NDArray[np.bool_]:
+    """The answer as a whole mask (H, W) of the upright photo."""
+    mask_HW = np.zeros(embedding.geometry.original_hw, np.bool_)
+    patch = patch_of(answer, embedding)
+    if patch is not None:
+        height, width = patch.inside_HW.shape
+        mask_HW[patch.top : patch.top + height, patch.left : patch.left + width] = patch.inside_HW
     return mask_HW
 
 

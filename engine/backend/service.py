@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.backend.answers import Json, MaskRegion, new_region_id, nothing, one_mask
-from engine.backend.conversation import Interlocutor, mask_of
+from engine.backend.conversation import Interlocutor, patch_of
 from engine.backend.embeddings import Embeddings
 from engine.backend.errors import RequestError
 from engine.backend.label_set_up import LabelSetUp, read_label_set_up
@@ -108,10 +108,10 @@ class ClickService:
         region = None
         if conversation.asks_for_something:
             answer = self._interlocutor.answer(embedding, conversation)
-            mask_HW = mask_of(answer, embedding)
-            if mask_HW.any():
+            patch = patch_of(answer, embedding)
+            if patch is not None:
                 label = set_up.mask_label(smart_label_of(prompts).name)
-                region = MaskRegion(new_region_id(), mask_HW, label, answer.predicted_iou)
+                region = MaskRegion(new_region_id(), patch, size_hw, label, answer.predicted_iou)
         reply = (
             nothing(self.model_id) if region is None else one_mask(region, set_up, self.model_id)
         )

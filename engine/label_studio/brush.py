@@ -27,17 +27,29 @@ INSIDE_FROM: Final = 128
 
 def encode_brush(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> list[int]:
     """Encodes a mask (H, W); any non-zero value is inside and becomes 255."""
-    pixels = mask_HW.reshape(-1) != 0
-    stops = np.append(np.flatnonzero(pixels[1:] != pixels[:-1]) + 1, len(pixels))
-    stops = stops[: len(pixels)]  # a mask without pixels has no run
-    words = np.diff(stops, prepend=0) * CHANNELS
-    values = np.where(pixels[stops - 1], 255, 0)
-    lengths, values = _split_runs(words, values)
+    return encode_brush_patch(mask_HW, (0, 0), mask_HW.shape)
+
+
+def encode_brush_patch(
+    patch_HW: NDArray[np.bool_] | NDArray[np.uint8],
+    left_top: tuple[int, int],
+    size_hw: tuple[int, ...],
+) -> list[int]:
+    """Encodes a mask of which only a patch is given, without making the whole mask.
+
+    Args:
+        patch_HW: any non-zero value is inside.
+        left_top: the patch's place in the mask, in pixels; the patch lies in the mask.
+        size_hw: of the mask.
+    """
+    pixels = size_hw[0] * size_hw[1]
+    stops, values = _runs(patch_HW, left_top, size_hw[1], pixels)
+    lengths, values = _split_runs(np.diff(stops, prepend=0) * CHANNELS, values)
     fields = np.searchsorted(np.array([1 << bits for bits in LENGTH_BITS]), lengths)
     length_bits = np.array(LENGTH_BITS)[fields]
     token_bits = 1 + 2 + length_bits + WORD_BITS
     tokens = ((4 | fields) << (length_bits + WORD_BITS)) | ((lengths - 1) << WORD_BITS) | values
-    numbers = np.concatenate([[pixels.size * CHANNELS, _header_sizes()], tokens])
+    numbers = np.concatenate([[pixels * CHANNELS, _header_sizes()], tokens])
     sizes = np.concatenate([[32, HEADER_BITS - 32], token_bits])
     encoded: list[int] = _pack(numbers.astype(np.int64), sizes.astype(np.int64)).tolist()
     return encoded
@@ -84,6 +96,31 @@ class _Tokens:
         """Where the last token's words end."""
         words = 1 if self.is_run[-1] else int(self.words[-1])
         return int(self.at_bit[-1]) + WORD_BITS * words
+
+
+def _runs(
+    patch_HW: NDArray[np.bool_] | NDArray[np.uint8],
+    left_top: tuple[int, int],
+    mask_w: int,
+    pixels: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where runs end in the whole mask, read row by row, and 0 or 255 for each."""
+    (left, top), (patch_h, patch_w) = left_top, patch_HW.shape
+    # A column of background keeps a run from going on in the next row of the patch, which is not
+    # the next pixel of the mask unless the patch is as wide as the mask.
+    row_w = patch_w if patch_w == mask_w else patch_w + 1
+    inside = np.zeros(patch_h * row_w + 1, np.bool_)
+    inside[:-1].reshape(patch_h, row_w)[:, :patch_w] = patch_HW
+    changes = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    if inside[0]:
+        changes = np.insert(changes, 0, 0)
+    row, column = np.divmod(changes, max(row_w, 1))
+    stops = (top + row) * mask_w + left + column
+    if not len(stops) or stops[-1] != pixels:
+        stops = np.append(stops, pixels)
+    values = np.arange(len(stops)) % 2 * 255
+    is_run = np.diff(stops, prepend=0) > 0  # neither an empty mask nor a first pixel makes one
+    return stops[is_run], values[is_run]
 
 
 def _split_runs(

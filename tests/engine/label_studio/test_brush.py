@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from engine.label_studio.brush import decode_alpha, decode_brush, encode_brush
+from engine.label_studio.brush import decode_alpha, decode_brush, encode_brush, encode_brush_patch
 from tests.factories import rectangle
 
 brush = pytest.importorskip("label_studio_sdk.converter.brush")  # slow to import: not in a test
@@ -17,6 +17,13 @@ MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))
 @given(MASKS)
 def test_masks_come_back_bit_exact(mask_HW):
     assert (decode_brush(encode_brush(mask_HW), mask_HW.shape) == mask_HW).all()
+
+
+@given(MASKS, st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
+def test_a_patch_is_written_as_the_whole_mask_is(patch_HW, left, top, right, bottom):
+    mask_HW = np.pad(patch_HW, ((top, bottom), (left, right)))
+
+    assert encode_brush_patch(patch_HW, (left, top), mask_HW.shape) == encode_brush(mask_HW)
 
 
 @given(MASKS)
