@@ -17,6 +17,7 @@ from torch import Tensor
 
 from model.geometry import Geometry
 from model.network.mask_decoder import PreparedImage
+from model.network.shared_cells import SharedCells
 
 _FORMAT: Final = "mask-engine embedding 1"
 _FEATURES: Final = np.dtype("<f4")
@@ -34,7 +35,7 @@ class SamEmbedding:
     """
 
     features: Tensor
-    prepared: PreparedImage
+    prepared: PreparedImage[SharedCells]
     geometry: Geometry
     model_id: str
 

@@ -50,6 +50,7 @@ class SamSegmenter:
         with torch.inference_mode():
             dense_positions = self._sam.prompt_encoder.dense_positions(self._embedding_hw)
             self._positions = self._sam.mask_decoder.project_positions(dense_positions)
+            self._constants = self._sam.mask_decoder.constants(self._positions)
 
     @classmethod
     def load(
@@ -140,10 +141,11 @@ class SamSegmenter:
         passes_PM = torch.ones_like(iou_PM, dtype=torch.bool)
         if min_predicted_iou is not None:
             passes_PM = iou_PM >= min_predicted_iou
-        # The IoU head needs the tokens only: prompts that fail are never drawn.
-        draw_P = passes_PM.any(dim=1)
-        logits_QMHW = decoder.draw(attended.select(draw_P), wanted)
-        answers.add(batch.rows, iou_PM, passes_PM, logits_QMHW[passes_PM[draw_P]])
+        # The IoU head needs the tokens only: masks that fail are never drawn.
+        logits_NHW = decoder.draw_chosen(
+            attended, wanted, passes_PM, one_by_one=self._sam.device.type == "cpu"
+        )
+        answers.add(batch.rows, iou_PM, passes_PM, logits_NHW)
 
     def _attend(self, embedding: SamEmbedding, batch: PromptBatch) -> Attended:
         decoder = self._sam.mask_decoder
@@ -154,11 +156,11 @@ class SamSegmenter:
             batch.mask_logits,
             embedding_hw=self._embedding_hw,
         )
-        prepared = embedding.prepared
-        if batch.mask_logits is not None:
-            # Earlier logits are added to the image, so the image is another for each prompt.
-            prepared = decoder.prepare(embedding.features, self._positions, dense)
-        return decoder.attend(prepared, sparse_PNC)
+        if batch.mask_logits is None:
+            return decoder.attend(embedding.prepared, sparse_PNC)
+        # Earlier logits are added to the image, so the image is another for each prompt.
+        own = decoder.prepare(embedding.features, self._positions, dense)
+        return decoder.attend(own, sparse_PNC)
 
     def _fit(self, image_HWC: NDArray[np.uint8], geometry: Geometry) -> Tensor:
         """Resize (PIL's antialiased bilinear), normalise and zero-pad to (1, 3, S, S)."""
@@ -173,7 +175,7 @@ class SamSegmenter:
         _, no_mask = self._sam.prompt_encoder(
             None, None, None, None, embedding_hw=self._embedding_hw
         )
-        prepared = self._sam.mask_decoder.prepare(features_1Chw, self._positions, no_mask)
+        prepared = self._sam.mask_decoder.share(features_1Chw, self._constants, no_mask)
         return SamEmbedding(features_1Chw, prepared, geometry, self._model_id)
 
 

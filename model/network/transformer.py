@@ -1,90 +1,60 @@
 """The two-way transformer of the mask decoder (paper, appendix A, "Lightweight mask decoder").
 
-Tokens attend to each other and to the image, then the image attends to the tokens. A projection
-of cells with their position code is linear, so it falls into three parts with lives of their own:
-the code's share is a constant of the weights (`project_positions`), the first layer's is a
-constant of the image (`prepare`), and only the rest is work for each prompt (`forward`).
+Tokens attend to each other and to the image, then the image attends to the tokens. How the image's
+cells are held is not this file's concern: `PlainCells` are an array for every prompt, `SharedCells`
+a short sum over what the prompts of an image share. Both give the same numbers.
 
 Shape suffixes: P prompts, N sources (1 if all prompts share the image, else P), T tokens,
 L image cells (h * w), C channels (256), D channels inside an attention (128 or 256).
 """
 
-from dataclasses import dataclass
-from typing import cast
+from __future__ import annotations
+
+from typing import Protocol, Self, TypeVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network.attention import Attention
 from model.network.layers import FeedForward
+from model.network.plain_cells import (
+    CellPositions,
+    CellProjections,
+    PlainCells,
+    TransformerPositions,
+)
+from model.network.shared_cells import SharedCells
+from model.network.shared_image import (
+    CellLayer,
+    LayerConstants,
+    layer_constants,
+    share_image,
+)
 
 
-@dataclass(frozen=True)
-class CellPositions:
-    """The position code's share in one layer's projections of the image, each (1, L, D)."""
+class ImageCells(Protocol):
+    """The image's cells as the next layer meets them."""
 
-    keys: Tensor
-    queries: Tensor
+    def answer(self, to_image: Attention, queries_PTD: Tensor) -> Tensor:
+        """What the tokens learn from the image, (P, T, C)."""
+        ...
 
+    def updated(
+        self, to_tokens: Attention, keys_PTD: Tensor, values_PTD: Tensor, norm: nn.LayerNorm
+    ) -> Self:
+        """The cells after they attended to the tokens."""
+        ...
 
-@dataclass(frozen=True)
-class CellProjections:
-    """The image as one layer's attentions see it, each (N, L, D).
+    def select(self, keep_P: Tensor | slice) -> Self:
+        """Only some of the prompts, by a boolean each or as a range."""
+        ...
 
-    `keys` and `values` answer the tokens, `queries` ask them.
-    """
-
-    keys: Tensor
-    values: Tensor
-    queries: Tensor
-
-
-@dataclass(frozen=True)
-class TransformerPositions:
-    """The position code as every layer sees it: a constant of the weights and the grid's size."""
-
-    layers: tuple[CellPositions, ...]
-    final_keys_1LD: Tensor
+    def projected(self, weight: Tensor, bias: Tensor, cells: slice) -> Tensor:
+        """A linear layer on some of the cells, (P, those, C')."""
+        ...
 
 
-@dataclass(frozen=True)
-class PreparedCells:
-    """The image as the first layer sees it: once an image, not once a prompt."""
-
-    cells_NLC: Tensor
-    first: CellProjections
-    positions: TransformerPositions
-
-
-class Attention(nn.Module):
-    """Multi-head attention whose inside may be narrower than its inputs."""
-
-    def __init__(self, channels: int, heads: int, downsample: int = 1) -> None:
-        super().__init__()
-        inner = channels // downsample
-        if inner % heads:
-            raise ValueError(f"{heads} heads do not divide {inner} channels")
-        self.heads = heads
-        self.q_proj = nn.Linear(channels, inner)
-        self.k_proj = nn.Linear(channels, inner)
-        self.v_proj = nn.Linear(channels, inner)
-        self.out_proj = nn.Linear(inner, channels)
-
-    def forward(self, q_PTC: Tensor, k_PTC: Tensor, v_PTC: Tensor) -> Tensor:
-        """Attend from q (P, T, C) over k and v (P, T', C); returns (P, T, C)."""
-        return self.attend(self.q_proj(q_PTC), self.k_proj(k_PTC), self.v_proj(v_PTC))
-
-    def attend(self, q_PTD: Tensor, k_PTD: Tensor, v_PTD: Tensor) -> Tensor:
-        """As `forward`, for inputs that are projected already; a batch of 1 is shared by all."""
-        prompts = max(len(q_PTD), len(k_PTD))
-        q, k, v = (self._split(x, prompts) for x in (q_PTD, k_PTD, v_PTD))
-        mixed_PHTD = F.scaled_dot_product_attention(q, k, v)
-        out: Tensor = self.out_proj(mixed_PHTD.transpose(1, 2).flatten(2))
-        return out
-
-    def _split(self, x_PTD: Tensor, prompts: int) -> Tensor:
-        batch, tokens, inner = x_PTD.shape
-        heads = x_PTD.reshape(batch, tokens, self.heads, inner // self.heads).transpose(1, 2)
-        return heads.expand(prompts, -1, -1, -1)
+Cells = TypeVar("Cells", bound=ImageCells)
 
 
 class TwoWayBlock(nn.Module):
@@ -103,7 +73,7 @@ class TwoWayBlock(nn.Module):
         self.cross_attn_image_to_token = Attention(channels, heads, downsample=2)
 
     def project_positions(self, positions_1LC: Tensor) -> CellPositions:
-        """The position code's share in `project_cells`."""
+        """The position code's share in what this layer's attentions see of the image."""
         return CellPositions(
             keys=F.linear(positions_1LC, self.cross_attn_token_to_image.k_proj.weight),
             queries=F.linear(positions_1LC, self.cross_attn_image_to_token.q_proj.weight),
@@ -117,22 +87,25 @@ class TwoWayBlock(nn.Module):
             queries=self.cross_attn_image_to_token.q_proj(cells_NLC) + positions.queries,
         )
 
+    def cell_layer(self) -> CellLayer:
+        """The parts that see the image's cells."""
+        return CellLayer(self.cross_attn_token_to_image, self.cross_attn_image_to_token, self.norm4)
+
     def forward(
-        self, tokens_PTC: Tensor, token_codes_PTC: Tensor, cells_NLC: Tensor, seen: CellProjections
-    ) -> tuple[Tensor, Tensor]:
-        """Update tokens (P, T, C) and image cells (P, L, C)."""
+        self, tokens_PTC: Tensor, token_codes_PTC: Tensor, cells: Cells
+    ) -> tuple[Tensor, Cells]:
+        """Update tokens (P, T, C) and image cells."""
         tokens_PTC = self.norm1(self._mix_tokens(tokens_PTC, token_codes_PTC))
 
         to_image = self.cross_attn_token_to_image
         queries_PTD = to_image.q_proj(tokens_PTC + token_codes_PTC)
-        tokens_PTC = self.norm2(tokens_PTC + to_image.attend(queries_PTD, seen.keys, seen.values))
+        tokens_PTC = self.norm2(tokens_PTC + cells.answer(to_image, queries_PTD))
         tokens_PTC = self.norm3(tokens_PTC + self.mlp(tokens_PTC))
 
         to_tokens = self.cross_attn_image_to_token
         keys_PTD = to_tokens.k_proj(tokens_PTC + token_codes_PTC)
         values_PTD = to_tokens.v_proj(tokens_PTC)
-        update_PLC = to_tokens.attend(seen.queries, keys_PTD, values_PTD)
-        return tokens_PTC, self.norm4(cells_NLC + update_PLC)
+        return tokens_PTC, cells.updated(to_tokens, keys_PTD, values_PTD, self.norm4)
 
     def _mix_tokens(self, tokens_PTC: Tensor, token_codes_PTC: Tensor) -> Tensor:
         if self.is_first:
@@ -161,32 +134,44 @@ class TwoWayTransformer(nn.Module):
             final_keys_1LD=F.linear(positions_1LC, self.final_attn_token_to_image.k_proj.weight),
         )
 
-    def prepare(self, cells_NLC: Tensor, positions: TransformerPositions) -> PreparedCells:
+    def prepare(self, cells_NLC: Tensor, positions: TransformerPositions) -> PlainCells:
         """Project image cells (N, L, C) for the first layer: serves every prompt on them."""
-        first = self._blocks()[0]
-        return PreparedCells(
-            cells_NLC=cells_NLC,
-            first=first.project_cells(cells_NLC, positions.layers[0]),
-            positions=positions,
-        )
+        first = self._blocks()[0].project_cells(cells_NLC, positions.layers[0])
+        return PlainCells(cells_NLC, first, positions)
 
-    def forward(self, prepared: PreparedCells, tokens_PTC: Tensor) -> tuple[Tensor, Tensor]:
-        """Run tokens (P, T, C) over a prepared image; returns tokens and cells (P, L, C)."""
+    def constants(self, positions: TransformerPositions) -> tuple[LayerConstants, ...]:
+        """What `share` needs and every image shares."""
+        return layer_constants(self._cell_layers(), self.final_attn_token_to_image, positions)
+
+    def share(
+        self,
+        cells_LC: Tensor,
+        constants: tuple[LayerConstants, ...],
+        drawing_weight: Tensor,
+        drawing_bias: Tensor,
+    ) -> SharedCells:
+        """Project image cells (L, C) for all layers and for the first step of drawing."""
+        image = share_image(
+            cells_LC,
+            self._cell_layers(),
+            self.final_attn_token_to_image,
+            constants,
+            drawing_weight,
+            drawing_bias,
+        )
+        return SharedCells(image)
+
+    def forward(self, cells: Cells, tokens_PTC: Tensor) -> tuple[Tensor, Cells]:
+        """Run tokens (P, T, C) over an image's cells; returns both as they come out."""
         codes_PTC = tokens_PTC
-        positions = prepared.positions
-        first, *later = self._blocks()
-        tokens_PTC, cells_PLC = first(tokens_PTC, codes_PTC, prepared.cells_NLC, prepared.first)
-        for layer, layer_positions in zip(later, positions.layers[1:], strict=True):
-            seen = layer.project_cells(cells_PLC, layer_positions)
-            tokens_PTC, cells_PLC = layer(tokens_PTC, codes_PTC, cells_PLC, seen)
-
+        for layer in self._blocks():
+            tokens_PTC, cells = layer(tokens_PTC, codes_PTC, cells)
         final = self.final_attn_token_to_image
-        answer_PTC = final.attend(
-            final.q_proj(tokens_PTC + codes_PTC),
-            final.k_proj(cells_PLC) + positions.final_keys_1LD,
-            final.v_proj(cells_PLC),
-        )
-        return self.norm_final_attn(tokens_PTC + answer_PTC), cells_PLC
+        answer_PTC = cells.answer(final, final.q_proj(tokens_PTC + codes_PTC))
+        return self.norm_final_attn(tokens_PTC + answer_PTC), cells
 
     def _blocks(self) -> list[TwoWayBlock]:
         return [cast(TwoWayBlock, layer) for layer in self.layers]
+
+    def _cell_layers(self) -> list[CellLayer]:
+        return [layer.cell_layer() for layer in self._blocks()]

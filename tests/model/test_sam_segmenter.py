@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from segment_anything import SamPredictor
+from torch import Tensor, nn
 
-from model.network.mask_decoder import Attended
 from model.network.sam import Sam
 from model.prompts import Prompt
 from model.sam_segmenter import SamSegmenter
@@ -210,9 +209,7 @@ def test_a_limit_on_predicted_iou_equals_filtering_afterwards(
     )
 
 
-def test_prompts_whose_masks_all_fail_are_never_drawn(
-    small_sam: Sam, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prompts_whose_masks_all_fail_are_never_drawn(small_sam: Sam) -> None:
     segmenter = SamSegmenter(loaded(small_sam), prompts_per_batch=4)
     embedding = segmenter.embed(photo(200, 300))
     prompts = [Prompt.of([[20.0 * x, 10]]) for x in range(10)]
@@ -220,16 +217,16 @@ def test_prompts_whose_masks_all_fail_are_never_drawn(
     best = everything.predicted_iou.max(axis=1)
     limit = float(np.sort(best)[-3])
 
-    drawn = []
-    draw = small_sam.mask_decoder.draw
+    drawn_px = 0
 
-    def counting_draw(attended: Attended, wanted: slice) -> torch.Tensor:
-        drawn.append(len(attended.masks_P4C))
-        return draw(attended, wanted)
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], upscaled_PTC: Tensor) -> None:
+        nonlocal drawn_px
+        drawn_px += upscaled_PTC.shape[0] * upscaled_PTC.shape[1]
 
-    monkeypatch.setattr(small_sam.mask_decoder, "draw", counting_draw)
-    segmenter.segment(embedding, prompts, multimask=True, min_predicted_iou=limit)
-    assert sum(drawn) == (best >= limit).sum() == 3
+    with small_sam.mask_decoder.output_upscaling[-1].register_forward_hook(count):
+        segmenter.segment(embedding, prompts, multimask=True, min_predicted_iou=limit)
+    assert (best >= limit).sum() == 3
+    assert drawn_px == 3 * LOGITS**2
 
 
 def test_a_limit_that_nothing_reaches_gives_no_logits(segmenter: SamSegmenter) -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from model.network.mask_decoder import MULTIPLE_MASKS, SINGLE_MASK, Attended, MaskDecoder
+from model.network.plain_cells import PlainCells
 from model.network.prompt_encoder import PromptEncoder
 from tests.model.official_sam import CELLS, INPUT_SIZE, official_small_sam, same_small_sam
 
@@ -69,7 +70,9 @@ def test_drawing_equals_transposed_convolutions_and_a_product(
     height, width = 3, 5
     attended = attend(decoder, (height, width), torch.randn(PROMPTS, 2, 256))
 
-    picture = attended.cells_PLC.transpose(1, 2).reshape(PROMPTS, 256, height, width)
+    cells = attended.cells
+    assert isinstance(cells, PlainCells)
+    picture = cells.cells_NLC.transpose(1, 2).reshape(PROMPTS, 256, height, width)
     features = decoder.output_upscaling(picture)
     weights = torch.stack(
         [
