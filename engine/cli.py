@@ -22,9 +22,11 @@ from engine.commands import (
     import_masks,
     label_studio,
     report,
+    semi,
     serve,
     simulate,
     status,
+    train_detector,
 )
 from engine.console import error_line
 from model.errors import ConfigurationError, MaskEngineError, StoppedByUserError
@@ -126,9 +128,11 @@ def _mount(command_app: typer.Typer) -> None:
     embed.register(command_app)
     serve.register(command_app)
     simulate.register(command_app)
+    train_detector.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")
     command_app.add_typer(label_studio.app, name="label-studio")
     command_app.add_typer(assist.app, name="assist")
+    command_app.add_typer(semi.app, name="semi")
     for name in OPTIONAL_COMMANDS:
         _mount_if_there(command_app, name)
 

@@ -128,7 +128,7 @@ def save_checkpoint(
     card = CheckpointCard(
         sam.architecture, weights_id(weights), parent, tuple(data), metrics or {}, thresholds, notes
     )
-    _write(target, weights, card)
+    write_checkpoint(target, weights, card)
     return card
 
 
@@ -145,7 +145,7 @@ def update_card(path: str | os.PathLike[str], **changes: Any) -> CheckpointCard:
     target = checkpoint_path(path)
     weights, card = _read_own(target)
     card = dataclasses.replace(card, **changes)
-    _write(target, weights, card)
+    write_checkpoint(target, weights, card)
     return card
 
 
@@ -235,8 +235,8 @@ def _first_not_finite(weights: Mapping[str, Tensor]) -> str | None:
     return next((name for name, t in weights.items() if not torch.isfinite(t).all()), None)
 
 
-def _write(target: Path, weights: Mapping[str, Tensor], card: CheckpointCard) -> None:
-    """Write beside the target, then rename: a reader never sees half a file."""
+def write_checkpoint(target: Path, weights: Mapping[str, Tensor], card: CheckpointCard) -> None:
+    """Write a checkpoint file beside the target, then rename: a reader never sees half of it."""
     handle, part = tempfile.mkstemp(dir=target.parent, prefix=".save-")
     os.close(handle)
     try:

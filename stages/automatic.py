@@ -6,7 +6,7 @@ then across crops, islands and holes: in the paper's order. Whatever is dropped 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from model.segmenter import PromptableSegmenter
 from stages import gates, ids, rle
 from stages.candidates import Candidate, candidates_in_crop, without_duplicates
-from stages.cleanup import MaskPatch, clean, tight
+from stages.cleanup import MaskPatch
 from stages.crops import crops_of
+from stages.finishing import finished
 from stages.nesting import nest
 from stages.parameters import AutomaticParameters
 from stages.records import AUTOMATIC, MaskRecord
@@ -80,7 +81,7 @@ def propose_masks(
         with tally.timed("nms"):
             found = _across_crops(found, parameters.crop_nms_iou, tally)
     maker = _Maker(image_id, (height, width), segmenter.model_id)
-    masks = _records(found, maker, parameters, tally)
+    masks = finished(found, maker.record, (height, width), parameters.min_region_area_px, tally)
     with tally.timed("nesting"):
         nested = nest(masks, parameters.nesting_containment)
     return AutomaticMasks(nested, tally.proposals, dict(tally.dropped), dict(tally.seconds))
@@ -130,31 +131,3 @@ class _Maker:
             point_coords=(candidate.point_xy,),
             model_id=self.model_id,
         )
-
-
-def _records(
-    candidates: Iterable[Candidate],
-    maker: _Maker,
-    parameters: AutomaticParameters,
-    tally: Tally,
-) -> list[MaskRecord]:
-    """Cleans, encodes and orders. No NMS again afterwards: the paper's chain ends here."""
-    records: dict[str, MaskRecord] = {}
-    for candidate in sorted(candidates, key=lambda c: -c.predicted_iou):
-        with tally.timed("cleanup"):
-            cleaned = _cleaned(candidate, maker.size_hw, parameters.min_region_area_px)
-        if cleaned is None:
-            tally.drop(gates.TOO_SMALL)
-            continue
-        with tally.timed("encode"):
-            record = maker.record(candidate, cleaned)
-        if record.mask_id in records:
-            tally.drop(gates.SAME_AFTER_CLEANUP)
-        records.setdefault(record.mask_id, record)
-    return sorted(records.values(), key=lambda m: (-(m.predicted_iou or 0), m.mask_id))
-
-
-def _cleaned(candidate: Candidate, size_hw: tuple[int, int], min_area_px: int) -> MaskPatch | None:
-    patch = MaskPatch(rle.decode(candidate.patch), candidate.left, candidate.top)
-    cleaned = clean(patch, size_hw, min_area_px)
-    return None if cleaned is None else tight(cleaned)

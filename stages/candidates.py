@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class Candidate:
         predicted_iou, stability: as the model gave them.
         point_xy: the click.
         crop: where the model saw it.
+        prompt: which of the prompts that were asked together it answers.
     """
 
     patch: rle.Rle
@@ -41,6 +42,7 @@ class Candidate:
     stability: float
     point_xy: Point
     crop: Crop
+    prompt: int = 0
 
     @property
     def box_xyxy(self) -> tuple[int, int, int, int]:
@@ -62,7 +64,7 @@ def candidates_in_crop(
         embedding = segmenter.embed(np.ascontiguousarray(pixels))
     side = points_per_side(crop.layer, parameters.points_per_side, parameters.crop_points_downscale)
     points_xy = grid_points_xy(side, (crop.height, crop.width))
-    gate = _Gate(crop, image_HWC.shape[:2], parameters, tally)
+    gate = CandidateGate(crop, image_HWC.shape[:2], parameters, tally)
     found: list[Candidate] = []
     for start in range(0, len(points_xy), parameters.prompts_per_batch):
         batch_xy = points_xy[start : start + parameters.prompts_per_batch]
@@ -104,8 +106,15 @@ def _ask(
     return proposals
 
 
-class _Gate:
-    """Upsamples proposals one at a time and passes on those worth keeping."""
+class CandidateGate:
+    """Upsamples proposals one at a time and passes on those worth keeping.
+
+    Args:
+        crop: where the model saw the photo.
+        image_hw: of the upright original.
+        parameters: with both thresholds settled.
+        tally: counts what is dropped.
+    """
 
     def __init__(
         self,
@@ -121,6 +130,7 @@ class _Gate:
         self._upsampler: Upsampler | None = None
 
     def pass_on(self, proposals: Proposals, points_xy: NDArray[np.float32]) -> list[Candidate]:
+        """Those of a batch that pass; (P, 2) points in the crop say where each was asked for."""
         if self._upsampler is None:
             self._upsampler = Upsampler(proposals.geometry, self._parameters.stability_offset)
         candidates = []
@@ -130,7 +140,7 @@ class _Gate:
             score = float(proposals.predicted_iou[prompt, answer])
             judged = self._judge(mask, score, points_xy[prompt])
             if isinstance(judged, Candidate):
-                candidates.append(judged)
+                candidates.append(replace(judged, prompt=int(prompt)))
             else:
                 self._tally.drop(judged)
         return candidates

@@ -22,7 +22,15 @@ from stages.records import (
 )
 from stages.rle import Rle
 
-__all__ = ["SCHEMA_VERSION", "SHARD_SCHEMA", "rows_from_table", "rows_to_table", "shard_schema"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "SHARD_SCHEMA",
+    "mask_from_dict",
+    "mask_to_dict",
+    "rows_from_table",
+    "rows_to_table",
+    "shard_schema",
+]
 
 _SCALARS_OF_MASK = (
     "mask_id",
@@ -81,14 +89,15 @@ def _row_to_dict(row: ImageRow, *, with_images: bool) -> dict[str, Any]:
     values |= {name: getattr(row.ref, name) for name in ("image_id", "source", "path", "uri")}
     if with_images and row.image is not None:
         values["image"] = {"bytes": row.image, "path": row.ref.path}
-    values["masks"] = [_mask_to_dict(mask) for mask in row.masks]
+    values["masks"] = [mask_to_dict(mask) for mask in row.masks]
     values["dropped"] = [{"reason": r, "count": c} for r, c in sorted(row.dropped.items())]
     if row.error is not None:
         values["error"] = {"type": row.error.type, "message": row.error.message}
     return values
 
 
-def _mask_to_dict(mask: MaskRecord) -> dict[str, Any]:
+def mask_to_dict(mask: MaskRecord) -> dict[str, Any]:
+    """A mask as plain values, as they stand in a shard."""
     values = {name: getattr(mask, name) for name in _SCALARS_OF_MASK}
     values["segmentation"] = {
         "size": mask.segmentation.size_hw,
@@ -113,14 +122,15 @@ def _row_from_dict(values: Mapping[str, Any]) -> ImageRow:
     return ImageRow(
         ref,
         image=image and image["bytes"],
-        masks=tuple(_mask_from_dict(mask) for mask in values.get("masks") or ()),
+        masks=tuple(mask_from_dict(mask) for mask in values.get("masks") or ()),
         dropped={item["reason"]: item["count"] for item in values.get("dropped") or ()},
         error=error and ErrorRecord(error["type"], error["message"]),
         **scalars,
     )
 
 
-def _mask_from_dict(values: Mapping[str, Any]) -> MaskRecord:
+def mask_from_dict(values: Mapping[str, Any]) -> MaskRecord:
+    """Reads what `mask_to_dict` gave, also after it was JSON."""
     height, width = values["segmentation"]["size"]
     return MaskRecord(
         segmentation=Rle((height, width), values["segmentation"]["counts"]),

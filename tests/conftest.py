@@ -21,7 +21,7 @@ settings.register_profile(
 settings.load_profile("busy machine")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cannot_run() -> Callable[[str], NoReturn]:
     """Call it with a reason where a tier lacks what it needs: CI fails, a user's run skips."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import Embedding, Geometry, Prompt, Proposals
+from model.boxes import FoundBoxes
 
 MODEL_ID = "d15c" * 4
 RADII = (0.06, 0.14, 0.30)  # of the logits' side: subpart, part, whole
@@ -130,6 +131,20 @@ class BrokenSegmenter(DiscSegmenter):
 
     def embed(self, image_HWC: NDArray[np.uint8]) -> ColourEmbedding:
         raise RuntimeError("out of memory")
+
+
+class FixedBoxes:
+    """A detector that finds the same boxes on every photo."""
+
+    detector_id = "b0c5" * 4
+    model_id = MODEL_ID
+
+    def __init__(self, *boxes_xyxy: tuple[float, float, float, float]) -> None:
+        self._boxes = np.array(boxes_xyxy, np.float32).reshape(-1, 4)
+
+    def find(self, embedding: Embedding) -> FoundBoxes:
+        scores = np.linspace(0.9, 0.5, len(self._boxes), dtype=np.float32)
+        return FoundBoxes(self._boxes, scores)
 
 
 def disc_segmenter() -> DiscSegmenter:

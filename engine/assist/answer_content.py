@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from engine.clicks.effort import RegionEffort
-from stages.records import PromptRecord
+from stages.records import MaskRecord, PromptRecord
+from stages.schema import mask_from_dict, mask_to_dict
 
 Json = dict[str, Any]
 
@@ -38,6 +39,7 @@ class Drawing:
         skipped: whether they refused it.
         result: regions and choices, as the server gives them.
         efforts: what regions cost that were made by clicking, by region id.
+        at: when it was submitted last, as the server says.
     """
 
     annotator: str
@@ -45,6 +47,7 @@ class Drawing:
     skipped: bool
     result: Sequence[Json]
     efforts: Mapping[str, RegionEffort] = field(default_factory=dict)
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,20 @@ class Content:
     Attributes:
         drawings: of each annotator, the first one first.
         before: masks of the collection before, by region id.
+        prefilled: the exact masks that the task began with, by region id.
         problem: kind and message where the task itself is of no use.
     """
 
     drawings: Sequence[Drawing] = ()
     before: Mapping[str, Before] = field(default_factory=dict)
+    prefilled: Mapping[str, MaskRecord] = field(default_factory=dict)
     problem: tuple[str, str] | None = None
 
     def to_text(self) -> str:
         """As JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        fields = asdict(replace(self, prefilled={}))
+        fields["prefilled"] = {id_: mask_to_dict(mask) for id_, mask in self.prefilled.items()}
+        return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
     def from_text(cls, text: str) -> Content:
@@ -73,12 +80,14 @@ class Content:
         return cls(
             drawings=[_drawing(drawing) for drawing in fields["drawings"]],
             before={region: Before(**mask) for region, mask in fields["before"].items()},
+            prefilled={id_: mask_from_dict(m) for id_, m in fields.get("prefilled", {}).items()},
             problem=None if problem is None else (problem[0], problem[1]),
         )
 
     def fingerprint(self) -> str:
         """Equal where people gave the same; what was collected before does not count."""
-        same = {"drawings": asdict(self)["drawings"], "problem": self.problem}
+        drawings = [asdict(replace(drawing, at="")) for drawing in self.drawings]
+        same = {"drawings": drawings, "problem": self.problem}
         text = json.dumps(same, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

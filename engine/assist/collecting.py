@@ -20,6 +20,7 @@ from engine.assist.answer_content import (
     Drawing,
 )
 from engine.assist.connection import Connection, find_project
+from engine.assist.reviewing import review_collected
 from engine.assist.rows import RowMaker, drawn_by_each
 from engine.assist.sending import open_run
 from engine.assist.settings import AssistRun
@@ -34,12 +35,14 @@ from pipelines.collect import CollectedRun, keep_answers, make_answered_shards
 from pipelines.storage import Folder
 from pipelines.summary import Summary
 from stages import ids
-from stages.records import ImageRef
+from stages.records import ImageRef, MaskRecord
 
 LOGGER = logging.getLogger(__name__)
 
 UNKNOWN_PATH: Final = "label-studio/task"
 Told = Callable[[int, int], None]
+# The exact masks that a photo's task began with, by the id of their region.
+PrefilledOf = Callable[[ImageRef], Mapping[str, MaskRecord]]
 
 
 @dataclass
@@ -62,7 +65,11 @@ class Collected:
 
 
 def collect(
-    settings: AssistRun, connection: Connection, *, told: Told = lambda done, total: None
+    settings: AssistRun,
+    connection: Connection,
+    *,
+    told: Told = lambda done, total: None,
+    prefilled_of: PrefilledOf = lambda ref: {},
 ) -> Collected:
     """Asks for what is new, keeps it, and makes it shards.
 
@@ -70,6 +77,7 @@ def collect(
         settings: the run's.
         connection: to the server.
         told: how many tasks were looked at, of how many.
+        prefilled_of: what a photo's task began with.
 
     Raises:
         ConfigurationError: if nothing was sent yet.
@@ -78,9 +86,10 @@ def collect(
     """
     run, project, sent = sent_run(settings, connection.studio)
     found = Collected()
-    search = _Search(settings, connection.studio, run, project, sent, found)
+    search = _Search(settings, connection.studio, run, project, sent, found, prefilled_of)
     run = keep_answers(run, search.new_answers(told))
     found.summary = make_answered_shards(run, row_maker(settings))
+    review_collected(run)
     return found
 
 
@@ -97,14 +106,21 @@ def sent_run(
     project = find_project(studio, settings, folder)
     if project is None or not sent:
         raise ConfigurationError(
-            f"{settings.out}: nothing was sent yet. `mask-engine assist send` comes first."
+            f"{settings.out}: nothing was sent yet. `mask-engine {settings.command} send` comes "
+            "first."
         )
     return open_run(settings, next(iter(sent.values())).ref.source), project, sent
 
 
 def row_maker(settings: AssistRun) -> RowMaker:
     """What makes this run's answers rows."""
-    return RowMaker(mask_labels(settings.names), settings.winner, settings.limits, settings.round)
+    return RowMaker(
+        mask_labels(settings.names),
+        settings.winner,
+        settings.limits,
+        settings.round,
+        settings.stage,
+    )
 
 
 @dataclass
@@ -117,6 +133,7 @@ class _Search:
     project: int
     sent: Mapping[str, SentPhoto]
     found: Collected
+    prefilled_of: PrefilledOf
 
     def new_answers(self, told: Told) -> Iterator[Answer]:
         """Answers that differ from what is kept, one task in memory at a time."""
@@ -183,7 +200,11 @@ class _Search:
     def _drawn(self, ref: ImageRef, task: Json, kept: Kept | None) -> Content:
         annotations = sorted(self.studio.task(task["id"])["annotations"], key=lambda a: a["id"])
         drawings = [self._drawing(task, annotation) for annotation in annotations]
-        return Content(drawings=drawings, before=self._before(ref, kept))
+        prefilled = self.prefilled_of(ref)
+        began = {
+            id_: Before(m.mask_id, None, m.segmentation.counts) for id_, m in prefilled.items()
+        }
+        return Content(drawings, began | self._before(ref, kept), prefilled)
 
     def _drawing(self, task: Json, annotation: Json) -> Drawing:
         result = annotation["result"] or []
@@ -196,6 +217,7 @@ class _Search:
             skipped=bool(annotation["was_cancelled"]),
             result=result,
             efforts=effort_by_region(entries, regions),
+            at=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
         )
 
     def _before(self, ref: ImageRef, kept: Kept | None) -> dict[str, Before]:

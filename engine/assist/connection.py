@@ -52,6 +52,20 @@ def connected(settings: ServerSettings) -> Iterator[Connection]:
         yield Connection(studio, home if settings.url is None else None)
 
 
+@contextmanager
+def connection_of(settings: ServerSettings, given: Connection | None) -> Iterator[Connection]:
+    """The connection that is given, left open, or one of its own for the time it is needed.
+
+    Raises:
+        ConfigurationError: as `connected` does.
+    """
+    if given is not None:
+        yield given
+        return
+    with connected(settings) as own:
+        yield own
+
+
 def find_project(studio: LabelStudio, settings: AssistRun, run: Folder) -> int | None:
     """The run's project: as it was remembered, or by its title and mark; None if there is none.
 

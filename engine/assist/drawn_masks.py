@@ -5,31 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.assist.answer_content import Before, Drawing, Json
-from engine.backend.labels import MASK_CONTROL
+from engine.assist.region_shapes import shape_of
 from engine.clicks.effort import RegionEffort
-from engine.label_studio.brush import decode_brush
 from engine.label_studio.labelling_config import (
     EXHAUSTIVE_CHOICE,
     EXHAUSTIVE_CONTROL,
     category_of,
 )
+from engine.label_studio.outline import label_of
+from engine.label_studio.simulated_mark import is_marked
 from stages import ids, rle
 from stages.records import MaskRecord
 from stages.rle import Rle
 
 HUMAN: Final = "human"
-FOREIGN_REGION: Final = "foreign_region"
-FOREIGN_LABEL: Final = "foreign_label"
-BROKEN_RLE: Final = "broken_rle"
-WRONG_SIZE: Final = "wrong_size"
-EMPTY: Final = "empty"
+SIMULATED: Final = "simulated"
 DUPLICATE: Final = "duplicate"
+REJECTED: Final = "rejected"
+CORRECTED: Final = "corrected"
+
+_DRAWN: Final = ("brushlabels", "polygonlabels")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def masks_of(
     size_hw: tuple[int, int] | None,
     labels: Set[str],
     before: Mapping[str, Before],
+    prefilled: Mapping[str, MaskRecord] = MappingProxyType({}),
 ) -> DrawnMasks:
     """Reads a drawing; nothing in it can fail, what is of no use is dropped and counted.
 
@@ -69,24 +72,30 @@ def masks_of(
             that each region states.
         labels: that masks may have.
         before: masks of the collection before, by region.
+        prefilled: the exact masks that the task began with, by region. One whose outline nobody
+            moved is that very record; one that is gone is counted as rejected.
     """
     dropped: Counter[str] = Counter()
     masks: dict[str, MaskRecord] = {}
     regions = [region for region in drawing.result if region.get("type") != "choices"]
-    seconds_by_hand = _seconds_a_drawn_mask(drawing, regions)
+    shapes = [shape_of(r, size_hw, labels, prefilled.get(str(r.get("id")))) for r in regions]
+    drawn = [r for r, s in zip(regions, shapes, strict=True) if not isinstance(s, MaskRecord)]
+    maker = _Maker(drawing, image_id, _seconds_a_drawn_mask(drawing, drawn))
     seen: set[str] = set()
-    for place, region in enumerate(regions):
-        shape = _segmentation(region, size_hw, labels)
+    for place, (region, shape) in enumerate(zip(regions, shapes, strict=True)):
         if isinstance(shape, str):
             dropped[shape] += 1
             continue
-        maker = _Maker(drawing, image_id, seconds_by_hand)
-        mask = maker.record(region, shape, before.get(str(region.get("id"))))
+        if isinstance(shape, MaskRecord):
+            mask = shape
+        else:
+            mask = maker.record(region, shape, before.get(str(region.get("id"))))
         if mask.mask_id in seen:
             dropped[DUPLICATE] += 1
             continue
         seen.add(mask.mask_id)
         masks[str(region.get("id", place))] = mask
+    dropped.update(_replaced(masks, regions, prefilled))
     return DrawnMasks(masks, dict(sorted(dropped.items())), _exhaustive(drawing.result))
 
 
@@ -101,6 +110,7 @@ class _Maker:
     def record(self, region: Json, segmentation: Rle, before: Before | None) -> MaskRecord:
         effort = self.drawing.efforts.get(str(region.get("id")))
         maker = effort.model_id if effort else self.drawing.annotator
+        origin = SIMULATED if is_marked(region) else HUMAN
         same = before is not None and before.counts == segmentation.counts
         parent = None
         if before is not None:
@@ -110,16 +120,16 @@ class _Maker:
                 self.image_id,
                 segmentation.size_hw,
                 segmentation.counts,
-                origin=HUMAN,
+                origin=origin,
                 maker=maker,
                 derived_from=parent,
             ),
             segmentation=segmentation,
             bbox=rle.bbox_xywh(segmentation),
             area=rle.area_px(segmentation),
-            origin=HUMAN,
+            origin=origin,
             derived_from=parent,
-            category=category_of(_label(region)),
+            category=category_of(label_of(region)),
             annotator=self.drawing.annotator,
             edited_px=_edited_px(segmentation, before) if before and not same else None,
             **self._made_by_clicking(effort) if effort else self._drawn_by_hand(),
@@ -144,31 +154,18 @@ class _Maker:
         }
 
 
-def _segmentation(region: Json, size_hw: tuple[int, int] | None, labels: Set[str]) -> Rle | str:
-    """The region's mask, or why it has none."""
-    value = region.get("value")
-    if region.get("type") != "brushlabels" or not isinstance(value, dict):
-        return FOREIGN_REGION
-    if region.get("from_name") != MASK_CONTROL or _label(region) not in labels:
-        return FOREIGN_LABEL
-    stated = (region.get("original_height"), region.get("original_width"))
-    size = size_hw or stated
-    if stated != size or region.get("image_rotation") or not _is_size(size):
-        return WRONG_SIZE
-    try:
-        mask_HW = decode_brush(value.get("rle", ()), size)
-    except (ValueError, TypeError):
-        return BROKEN_RLE
-    return rle.encode(mask_HW) if mask_HW.any() else EMPTY
-
-
-def _is_size(size: tuple[object, object]) -> TypeGuard[tuple[int, int]]:
-    return all(isinstance(side, int) and side > 0 for side in size)
-
-
-def _label(region: Json) -> str:
-    names = region["value"].get("brushlabels")
-    return str(names[0]) if isinstance(names, list) and names else ""
+def _replaced(
+    masks: Mapping[str, MaskRecord], regions: Sequence[Json], prefilled: Mapping[str, MaskRecord]
+) -> Counter[str]:
+    """Masks that the task began with and that are no more as they were, by what was done."""
+    there = {str(region.get("id")) for region in regions}
+    done: Counter[str] = Counter()
+    for region, mask in prefilled.items():
+        if region not in there:
+            done[REJECTED] += 1
+        elif region in masks and masks[region].mask_id != mask.mask_id:
+            done[CORRECTED] += 1
+    return done
 
 
 def _exhaustive(result: Sequence[Json]) -> bool | None:
@@ -181,7 +178,7 @@ def _exhaustive(result: Sequence[Json]) -> bool | None:
 
 def _seconds_a_drawn_mask(drawing: Drawing, regions: Sequence[Json]) -> float:
     """The task's time that no click accounts for, shared by the masks drawn by hand."""
-    ids_ = [str(region.get("id")) for region in regions if region.get("type") == "brushlabels"]
+    ids_ = [str(region.get("id")) for region in regions if region.get("type") in _DRAWN]
     clicked = sum(drawing.efforts[id_].seconds for id_ in ids_ if id_ in drawing.efforts)
     by_hand = sum(id_ not in drawing.efforts for id_ in ids_)
     return max(drawing.lead_seconds - clicked, 0.0) / max(by_hand, 1)

@@ -30,12 +30,14 @@ class RowMaker:
         winner: whose masks count (`AssistRun.winner`).
         limits: what a photo may cost.
         round: of the engine.
+        stage: as rows name it.
     """
 
     labels: frozenset[str]
     winner: str = "agreement"
     limits: PhotoLimits = field(default_factory=PhotoLimits)
     round: int = 0
+    stage: str = STAGE
 
     def __call__(self, answer: Answer) -> ImageRow:
         """The row; whatever is wrong with the photo or its task is in it."""
@@ -63,7 +65,7 @@ class RowMaker:
             dropped[OTHER_ANNOTATOR] += others
         return ImageRow(
             answer.ref,
-            STAGE,
+            self.stage,
             width=photo.width,
             height=photo.height,
             sha256=photo.sha256,
@@ -79,7 +81,7 @@ class RowMaker:
     ) -> ImageRow:
         return ImageRow(
             answer.ref,
-            STAGE,
+            self.stage,
             width=None if photo is None else photo.width,
             height=None if photo is None else photo.height,
             sha256=None if photo is None else photo.sha256,
@@ -94,7 +96,14 @@ def drawn_by_each(
 ) -> list[DrawnMasks]:
     """The masks of everybody who did not skip the photo."""
     return [
-        masks_of(drawing, image_id, size_hw=size_hw, labels=labels, before=content.before)
+        masks_of(
+            drawing,
+            image_id,
+            size_hw=size_hw,
+            labels=labels,
+            before=content.before,
+            prefilled=content.prefilled,
+        )
         for drawing in content.drawings
         if not drawing.skipped
     ]

@@ -28,6 +28,8 @@ TASKS_AN_IMPORT: Final = 100
 TRIES: Final = 3
 
 Told = Callable[[int, int], None]
+# The regions that a photo's task begins with, and the model that made them; None for none.
+Prefill = Callable[[ImageRef], dict[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ class Sent:
 
 
 def send(
-    settings: AssistRun, connection: Connection, *, told: Told = lambda done, total: None
+    settings: AssistRun,
+    connection: Connection,
+    *,
+    told: Told = lambda done, total: None,
+    prefill: Prefill = lambda ref: None,
 ) -> Sent:
     """Makes the project if there is none, and gives it a task for each photo.
 
@@ -58,6 +64,7 @@ def send(
         settings: the run's.
         connection: to the server.
         told: how many photos have a task, of how many.
+        prefill: a prediction that a photo's task begins with, as Label Studio imports it.
 
     Raises:
         ConfigurationError: before anything is changed, if it cannot work.
@@ -76,7 +83,7 @@ def send(
     ensure_backend(settings, studio, project)
     before = task_ids(studio, project)
     missing = [ref for ref in refs if ref.image_id not in before]
-    removed = _import_all(studio, project, refs, way, told)
+    removed = _import_all(studio, project, refs, _TaskMaker(way, prefill), told)
     sent_now = {ref.image_id for ref in refs}
     write_sent(
         run.folder,
@@ -106,7 +113,11 @@ def ensure_project(settings: AssistRun, studio: LabelStudio, run: CollectedRun) 
     wanted = {
         "title": settings.project,
         "description": mark_of(settings),
-        "label_config": labelling_config(settings.names, smart=settings.backend is not None),
+        "label_config": labelling_config(
+            settings.names,
+            smart=settings.backend is not None,
+            outlines=settings.shows_outlines,
+        ),
         "expert_instruction": settings.instructions.replace("\n", "<br>"),
         "show_instruction": True,
         "show_skip_button": True,
@@ -161,7 +172,7 @@ def task_ids(studio: LabelStudio, project: int) -> dict[str, list[Mapping[str, A
 
 
 def _import_all(
-    studio: LabelStudio, project: int, refs: Sequence[ImageRef], way: Shown, told: Told
+    studio: LabelStudio, project: int, refs: Sequence[ImageRef], maker: _TaskMaker, told: Told
 ) -> int:
     """Looks, imports what is missing, and looks again until nothing is; then clears doubles."""
     for attempt in range(1, TRIES + 1):
@@ -173,7 +184,7 @@ def _import_all(
             for first in range(0, len(missing), TASKS_AN_IMPORT):
                 told(len(refs) - len(missing) + first, len(refs))
                 part = missing[first : first + TASKS_AN_IMPORT]
-                studio.import_tasks(project, [_task(ref, way) for ref in part])
+                studio.import_tasks(project, [maker.task(ref) for ref in part])
         except ServerUnavailableError:
             if attempt == TRIES:
                 raise
@@ -181,9 +192,17 @@ def _import_all(
     return _remove_doubles(studio, task_ids(studio, project))
 
 
-def _task(ref: ImageRef, way: Shown) -> dict[str, Any]:
-    data = {IMAGE_KEY: way.address_of(ref), IMAGE_ID_KEY: ref.image_id, PATH_KEY: ref.path}
-    return {"data": data}
+@dataclass(frozen=True)
+class _TaskMaker:
+    """Makes a photo's task."""
+
+    way: Shown
+    prefill: Prefill
+
+    def task(self, ref: ImageRef) -> dict[str, Any]:
+        data = {IMAGE_KEY: self.way.address_of(ref), IMAGE_ID_KEY: ref.image_id, PATH_KEY: ref.path}
+        prediction = self.prefill(ref)
+        return {"data": data} if prediction is None else {"data": data, "predictions": [prediction]}
 
 
 def _remove_doubles(studio: LabelStudio, tasks: Mapping[str, list[Mapping[str, Any]]]) -> int:

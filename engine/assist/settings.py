@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -73,9 +73,19 @@ class BackendSettings(BaseModel):
 
 
 class AssistRun(BaseModel):
-    """A complete run of the assisted-manual stage."""
+    """A complete run of the assisted-manual stage; what all stages with people share.
+
+    Attributes:
+        stage: as rows name it.
+        shows_outlines: whether tasks come with outlines of masks that were found before.
+        command: the one that sends and collects, for messages.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    stage: ClassVar[str] = STAGE
+    shows_outlines: ClassVar[bool] = False
+    command: ClassVar[str] = "assist"
 
     source: str = Field(
         description="Photos: a folder, a glob, a .txt file of addresses, or an fsspec URL."
@@ -111,7 +121,7 @@ class AssistRun(BaseModel):
     def records_depend_on(self) -> dict[str, Any]:
         """Everything that changes records: what the configuration digest is made of."""
         return {
-            "stage": STAGE,
+            "stage": self.stage,
             "winner": self.winner,
             "annotators": self.annotators,
             "round": self.round,

@@ -19,6 +19,7 @@ IMAGE_CONTROL: Final = "image"
 MASK_CONTROL: Final = "mask"
 CLICK_CONTROL: Final = "click"
 BOX_CONTROL: Final = "box"
+OUTLINE_CONTROL: Final = "outline"
 
 OBJECT: Final = "Object"
 

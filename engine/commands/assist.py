@@ -15,6 +15,7 @@ from engine.console import columns, duration, note, progress, result
 if TYPE_CHECKING:
     from engine.assist.collecting import Collected
     from engine.assist.progress import Harvest
+    from engine.assist.sending import Sent
     from engine.assist.settings import AssistRun
 
 _SEND_EPILOG: Final = """[bold]Examples[/bold]
@@ -53,13 +54,8 @@ def send(config: ConfigArgument, *, settings: SetOption = None) -> None:
     run = read_assist_run(config, settings or ())
     with connected(run.server) as connection, progress("sending", "photos") as meter:
         sent = send_photos(run, connection, told=lambda done, total: meter(done, total))
-    rows = [("new tasks", f"{sent.added:,}"), ("there before", f"{sent.there:,}")]
-    if sent.removed:
-        rows.append(("doubles removed", f"{sent.removed:,}"))
-    for line in columns(rows, indent=0):
+    for line in sent_lines(sent, f"mask-engine assist collect {config}"):
         result(line)
-    result(f"\nAnnotate here:   {sent.url}")
-    result(f"Then collect:    mask-engine assist collect {config}")
 
 
 @app.command(epilog=_COLLECT_EPILOG)
@@ -119,6 +115,19 @@ def _collect_once(run: AssistRun) -> None:
         result(line)
     if counted.photos:
         result(f"\nLook at it:  mask-engine report {run.out}")
+
+
+def sent_lines(sent: Sent, then: str) -> list[str]:
+    """What sending did, and what comes next."""
+    rows = [("new tasks", f"{sent.added:,}"), ("there before", f"{sent.there:,}")]
+    if sent.removed:
+        rows.append(("doubles removed", f"{sent.removed:,}"))
+    return [
+        *columns(rows, indent=0),
+        "",
+        f"Annotate here:   {sent.url}",
+        f"Then collect:    {then}",
+    ]
 
 
 def collected_lines(found: Collected, counted: Harvest) -> list[str]:

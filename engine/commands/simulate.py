@@ -21,7 +21,10 @@ mask-engine simulate configs/simulate.yaml --truth truth.json --direct
 
 mask-engine simulate configs/simulate.yaml --truth truth.json --backend http://127.0.0.1:9090
 
-The configuration names source (a folder of photos) and out (the run). User name and password of a
+mask-engine simulate configs/assist-examples.yaml --truth truth.json --label-studio
+
+The configuration names source (a folder of photos) and out (the run); with --label-studio it is
+the one that was sent, and `collect` brings what was drawn. User name and password of a
 backend come from MASK_ENGINE_BACKEND_USER and MASK_ENGINE_BACKEND_PASSWORD, or from the file that
 `mask-engine serve` made."""
 
@@ -41,6 +44,10 @@ def simulate(
     backend: Annotated[
         str | None, typer.Option(help="Ask a click backend (mask-engine serve): its address.")
     ] = None,
+    label_studio: Annotated[
+        bool,
+        typer.Option("--label-studio", help="Do the tasks that CONFIG sent, as a browser would."),
+    ] = False,
     credentials: Annotated[
         Path | None, typer.Option(help="The backend's file of user name and password.")
     ] = None,
@@ -53,13 +60,17 @@ def simulate(
 
     Writes a run like people's, whose masks say that they were simulated.
     """
+    if [direct, backend is not None, label_studio].count(True) != 1:
+        raise ConfigurationError(
+            "say who answers: --direct for the model here, --backend and its address, or "
+            "--label-studio for the tasks there"
+        )
+    if label_studio:
+        _at_label_studio(config, truth, settings or [])
+        return
     from engine.configuration import build, parse_assignments, read_yaml
     from engine.simulation.run import SimulatedRun, run_simulation
 
-    if direct == (backend is not None):
-        raise ConfigurationError(
-            "say who answers: --direct for the model here, or --backend and its address"
-        )
     run = build(SimulatedRun, [read_yaml(config), parse_assignments(settings or [])], origin=config)
     with _view(run, backend, credentials) as view, progress("simulated", "photos") as meter:
 
@@ -77,6 +88,31 @@ def simulate(
     for line in columns(pairs, indent=0):
         result(line)
     note(f"Look at it:  mask-engine report {run.out}")
+
+
+def _at_label_studio(config: str, truth: Path, settings: list[str]) -> None:
+    from engine.assist.connection import connected
+    from engine.assist.settings import read_assist_run
+    from engine.configuration import build, parse_assignments
+    from engine.simulation.annotator import AnnotatorParameters
+    from engine.simulation.studio import annotate_tasks
+
+    own = [pair.removeprefix("annotator.") for pair in settings if pair.startswith("annotator.")]
+    run = read_assist_run(config, [pair for pair in settings if not pair.startswith("annotator.")])
+    parameters = build(AnnotatorParameters, [parse_assignments(own)], origin="annotator")
+    with connected(run.server) as connection, progress("simulated", "tasks") as meter:
+        worked = annotate_tasks(
+            run, truth, parameters, connection, told=lambda done, total: meter(done, total)
+        )
+    pairs = [
+        ("tasks", f"{worked.tasks:,}"),
+        ("accepted", f"{worked.accepted:,}"),
+        ("given up", f"{worked.given_up:,}"),
+        ("clicks", f"{worked.clicks:,}"),
+    ]
+    for line in columns(pairs, indent=0):
+        result(line)
+    note(f"Bring them here:  mask-engine assist collect {config}")
 
 
 def _view(

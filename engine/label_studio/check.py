@@ -180,10 +180,7 @@ class _Chain:
             {"task": self._task["id"], "context": {"result": [region]}},
         )
         if answer.get("errors"):
-            raise BrokenLinkError(
-                f"the server passed on: {answer['errors']}",
-                "the backend's own output says more (the terminal of `mask-engine serve`)",
-            )
+            raise BrokenLinkError(f"the server passed on: {answer['errors']}", _cure_of(answer))
         result = (answer.get("data") or {}).get("result") or []
         if not result:
             raise BrokenLinkError(
@@ -198,6 +195,16 @@ _PHOTO_CURE: Final = (
     "the server cannot show the photo: is it still there, is the folder shared with the server "
     "(run `mask-engine assist send` again), and does server.photos say the right way?"
 )
+
+
+def _cure_of(answer: Json) -> str:
+    """What to do about a click that the backend refused."""
+    if "403" in str(answer["errors"]):
+        return (
+            "the backend knows other photos than the project: start `mask-engine serve` with the "
+            "same folder, and the same --source-name if the configuration has a source_name"
+        )
+    return "the backend's own output says more (the terminal of `mask-engine serve`)"
 
 
 def _backend_answers(backend: BackendSettings) -> str:

@@ -13,6 +13,7 @@ from engine.backend.labels import (
     IMAGE_KEY,
     MASK_CONTROL,
     OBJECT,
+    OUTLINE_CONTROL,
     smart_labels,
 )
 
@@ -22,12 +23,15 @@ PATH_KEY: Final = "path"
 _COLOURS: Final = ("#e4572e", "#2e86ab", "#3b8132", "#8e5ea2", "#c28f2c", "#d1478c", "#17a398")
 
 
-def labelling_config(names: Sequence[str] = (), *, smart: bool = True) -> str:
+def labelling_config(
+    names: Sequence[str] = (), *, smart: bool = True, outlines: bool = False
+) -> str:
     """The set-up of a project.
 
     Args:
         names: of classes, beside the plain object; none are needed.
         smart: whether a click backend answers points and boxes.
+        outlines: whether masks are shown as outlines that were found before.
     """
     view = ElementTree.Element("View")
     _add(view, "Header", value=f"${PATH_KEY}", size="6")
@@ -39,6 +43,8 @@ def labelling_config(names: Sequence[str] = (), *, smart: bool = True) -> str:
         _add_labels(view, "Click", "KeyPointLabels", CLICK_CONTROL, clicks, smart=True)
         _add_labels(view, "Box", "RectangleLabels", BOX_CONTROL, labels, smart=True)
     _add_labels(view, "By hand", "BrushLabels", MASK_CONTROL, labels, smart=False)
+    if outlines:
+        _add_labels(view, "Found", "PolygonLabels", OUTLINE_CONTROL, labels, smart=False)
     question = _add(
         view,
         "Choices",
@@ -75,6 +81,8 @@ def _add_labels(
     row = _add(view, "View", style="display: flex; gap: 1em; align-items: center")
     _add(row, "Header", value=caption, size="6")
     options = {"smart": "true", "smartOnly": "true"} if smart else {}
+    if tag == "PolygonLabels":
+        options |= {"strokeWidth": "2", "opacity": "0.25", "pointSize": "small"}
     group = _add(row, tag, name=control, toName=IMAGE_CONTROL, **options)
     for place, label in enumerate(labels):
         only = {"smart": "true"} if smart else {}

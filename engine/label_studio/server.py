@@ -134,6 +134,7 @@ def _spawn(home: Home, program: Path, port: int, credentials: Credentials) -> Ru
             start_new_session=True,
             umask=0o077,
         )
+    process.returncode = 0  # it outlives this process, so no warning that nobody waits for it
     return Running(process.pid, _born(process.pid), f"http://{HOST}:{port}")
 
 

@@ -51,7 +51,9 @@ class MixtureFactory:
             ConfigurationError: a source is missing, empty, or names another that is not there.
         """
         data = self.data
-        photos = {s.name: _read(s) for s in data.sources if isinstance(s, PhotoSourceParameters)}
+        photos = {
+            s.name: read_photos(s) for s in data.sources if isinstance(s, PhotoSourceParameters)
+        }
         views = {
             s.name: _views(s, photos[s.name], self.cache)
             for s in data.sources
@@ -78,7 +80,12 @@ class MixtureFactory:
         )
 
 
-def _read(source: PhotoSourceParameters) -> list[AnnotatedPhoto]:
+def read_photos(source: PhotoSourceParameters) -> list[AnnotatedPhoto]:
+    """The photos of a source that have a usable mask.
+
+    Raises:
+        ConfigurationError: it is missing, empty, or not what it is said to be.
+    """
     path = Path(source.path)
     if not path.exists():
         raise ConfigurationError(f"source {source.name!r}: {path} does not exist")

@@ -67,6 +67,7 @@ class FakeLabelStudio:
                 "completed_by": {"id": 1, "email": by},
                 "lead_time": seconds,
                 "was_cancelled": skipped,
+                "updated_at": "2026-01-01T10:00:00Z",
             }
         )
         self._touch(task)
@@ -152,6 +153,7 @@ class FakeLabelStudio:
                 "id": id_,
                 "project": project,
                 "data": task["data"],
+                "predictions": task.get("predictions", []),
                 "annotations": [],
             }
             self._touch(id_)

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 from typer.testing import CliRunner
 
 from engine.backend.credentials import Credentials
-from engine.backend.server import build_backend, listen
-from engine.backend.settings import BackendSettings
 from engine.cli import app
 from engine.clicks.effort import effort_by_region
 from engine.clicks.log import ClickLog
@@ -26,40 +19,15 @@ from engine.simulation.run import SimulatedRun, View, run_simulation
 from model.errors import ConfigurationError
 from pipelines.shards import read_rows
 from pipelines.summary import Summary
-from stages import rle
+from tests.engine.backend.served import PASSWORD, USER, served_backend
+from tests.engine.simulation.discs import make_discs
 from tests.fakes import MODEL_ID, disc_segmenter
-
-SIZE = (96, 128)
-PASSWORD = "correct horse"
 
 
 @pytest.fixture
 def truth(tmp_path: Path) -> Path:
     """Two photos of discs on plain ground, and a COCO file of the discs."""
-    (tmp_path / "photos").mkdir()
-    images, annotations = [], []
-    for number in range(2):
-        pixels = np.full((*SIZE, 3), 40, np.uint8)
-        images.append(
-            {"id": number, "file_name": f"{number}.png", "height": SIZE[0], "width": SIZE[1]}
-        )
-        for place, (x, y, radius) in enumerate([(30, 30, 16), (90, 60, 22), (20, 80, 4)]):
-            rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-            disc = np.hypot(columns - x - 5 * number, rows - y) < radius
-            pixels[disc] = (200, 60 * place, 30)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "segmentation": rle.encode(disc).as_coco()
-                    | {"counts": rle.encode(disc).counts},
-                    "area": int(disc.sum()),
-                }
-            )
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
-    file = tmp_path / "truth.json"
-    file.write_text(json.dumps({"images": images, "annotations": annotations}))
-    return file
+    return make_discs(tmp_path, count=2)
 
 
 def simulate(truth: Path, out: str, view: View, **settings: Any) -> Summary:
@@ -69,33 +37,10 @@ def simulate(truth: Path, out: str, view: View, **settings: Any) -> Summary:
 
 
 @contextlib.contextmanager
-def backend(folder: Path) -> Iterator[str]:
-    credentials = folder / "backend.json"
-    credentials.write_text(json.dumps({"user": "u", "password": PASSWORD}))
-    credentials.chmod(0o600)
-    settings = BackendSettings(
-        source=str(folder / "photos"),
-        credentials=str(credentials),
-        click_log=str(folder / "clicks"),
-        port=0,
-    )
-    with listen(settings) as listening:
-        app = build_backend(settings, segmenter=disc_segmenter).app
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-
-
-@contextlib.contextmanager
 def answered_by_backend(folder: Path) -> Iterator[BackendAnswers]:
     with (
-        backend(folder) as address,
-        BackendAnswers(address, Credentials("u", PASSWORD)) as view,
+        served_backend(folder) as address,
+        BackendAnswers(address, Credentials(USER, PASSWORD)) as view,
     ):
         yield view
 
@@ -156,7 +101,7 @@ def test_a_backend_that_is_not_there_or_refuses_is_told(truth: Path) -> None:
     with pytest.raises(ConfigurationError, match="no click backend answers there"):
         BackendAnswers("http://127.0.0.1:9", Credentials("u", "p"))
     with (
-        backend(truth.parent) as address,
+        served_backend(truth.parent) as address,
         pytest.raises(ConfigurationError, match="refuses these credentials"),
     ):
         BackendAnswers(address, Credentials("u", "wrong"))

@@ -1,0 +1,65 @@
+"""What people did to the masks that their task began with: left, moved or deleted, as reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from engine.assist.answer_content import Content, Drawing
+from engine.label_studio.outline import is_untouched, outline_of, points_of
+from pipelines.answers import read_answers
+from pipelines.collect import CollectedRun
+from pipelines.reviews import has_part, write_reviews
+from stages import rle
+from stages.records import MaskRecord
+from stages.reviews import ACCEPT, FIX, REJECT, ReviewRecord
+
+
+def review_collected(run: CollectedRun) -> None:
+    """Writes the reviews of every shard that has none yet; the same, however often."""
+    for shard in range(run.plan.shards):
+        if not has_part(run.folder, shard):
+            answers = read_answers(run.folder, shard)
+            found = [
+                review
+                for image in answers
+                for review in reviews_of(Content.from_text(answers[image].content), image)
+            ]
+            write_reviews(run.folder, shard, found)
+
+
+def reviews_of(content: Content, image_id: str) -> Iterator[ReviewRecord]:
+    """A verdict on each mask that the task began with, of everybody who did not skip it."""
+    for drawing in content.drawings:
+        if not drawing.skipped:
+            for region, mask in content.prefilled.items():
+                yield ReviewRecord(
+                    mask_id=mask.mask_id,
+                    image_id=image_id,
+                    verdict=verdict_on(region, mask, drawing),
+                    annotator=drawing.annotator,
+                    seconds=None,
+                    at=_time_of(drawing.at),
+                )
+
+
+def verdict_on(region_id: str, mask: MaskRecord, drawing: Drawing) -> str:
+    """What a person did to a mask: kept it, moved its outline, or deleted it."""
+    region = next((r for r in drawing.result if str(r.get("id")) == region_id), None)
+    if region is None:
+        return REJECT
+    try:
+        corners = points_of(region)
+    except ValueError:
+        return FIX
+    same = is_untouched(corners, outline_of(rle.decode(mask.segmentation)))
+    return ACCEPT if same else FIX
+
+
+def _time_of(text: str) -> datetime:
+    """A server's time; without one, the first moment of 1970 says that nobody knows."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

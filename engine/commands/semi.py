@@ -1,0 +1,122 @@
+"""`mask-engine semi`: confident masks prefill tasks, people add the rest."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from engine.commands.assist import ConfigArgument, SetOption, collected_lines, sent_lines
+from engine.commands.extras import require_client
+from engine.console import columns, duration, note, progress, result
+
+if TYPE_CHECKING:
+    from engine.semi.settings import SemiRun
+    from pipelines.progress import Progress
+
+_SEND_EPILOG: Final = """[bold]Examples[/bold]
+
+mask-engine train-detector configs/detector-examples.yaml
+
+mask-engine semi send configs/semi-examples.yaml
+
+Send again whenever you like: what is there is not made or sent twice."""
+_COLLECT_EPILOG: Final = """[bold]Examples[/bold]
+
+mask-engine semi collect configs/semi-examples.yaml
+
+mask-engine semi collect configs/semi-examples.yaml --every 60"""
+
+app = typer.Typer(
+    no_args_is_help=True, help="A detector and the model begin each photo, people finish it."
+)
+
+app.callback()(require_client)
+
+
+@app.command(epilog=_SEND_EPILOG)
+def send(config: ConfigArgument, *, settings: SetOption = None) -> None:
+    """Find confident masks, and give people a task for each photo that begins with them."""
+    from engine.semi.settings import read_semi_run
+    from engine.semi.stage import send as send_photos
+
+    run = read_semi_run(config, settings or ())
+    with progress("semi-automatic", "photos") as meter:
+
+        def proposing(now: Progress) -> None:
+            meter(now.rows_done, now.rows_planned, f"{now.masks} masks found")
+
+        sent = send_photos(
+            run, proposing=proposing, told=lambda done, total: meter(done, total, "sending")
+        )
+    for line in sent_lines(sent, f"mask-engine semi collect {config}"):
+        result(line)
+
+
+@app.command(epilog=_COLLECT_EPILOG)
+def collect(
+    config: ConfigArgument,
+    *,
+    settings: SetOption = None,
+    every: Annotated[
+        float | None, typer.Option(min=1, help="Look again each so many seconds, until stopped.")
+    ] = None,
+) -> None:
+    """Bring what people left, moved, deleted and added into shards and reviews."""
+    from engine.semi.settings import read_semi_run
+
+    run = read_semi_run(config, settings or ())
+    while True:
+        _collect_once(run)
+        if every is None:
+            return
+        note(f"looking again in {duration(every)}; Ctrl+C stops")
+        time.sleep(every)
+
+
+@app.command()
+def status(
+    config: ConfigArgument,
+    *,
+    settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say how far the people are, and what was collected."""
+    from engine.semi.settings import read_semi_run
+    from engine.semi.stage import status as ask
+
+    now = asdict(ask(read_semi_run(config, settings or ())))
+    if as_json:
+        result(json.dumps(now))
+        return
+    for line in columns([(k.replace("_", " "), f"{v:,}") for k, v in now.items()], indent=0):
+        result(line)
+
+
+def _collect_once(run: SemiRun) -> None:
+    from engine.assist.collecting import sent_run
+    from engine.assist.connection import connected
+    from engine.assist.progress import harvest
+    from engine.semi.stage import collect as collect_answers
+    from pipelines.reviews import read_reviews
+    from pipelines.storage import Folder
+
+    with progress("collecting", "tasks") as meter:
+        found = collect_answers(run, told=lambda done, total: meter(done, total))
+        with connected(run.server) as connection:
+            counted = harvest(run, sent_run(run, connection.studio)[0])
+    for line in collected_lines(found, counted):
+        result(line)
+    verdicts = [review.verdict for review in read_reviews(Folder(run.out))]
+    rows = [
+        ("found before, left alone", f"{verdicts.count('accept'):,}"),
+        ("found before, corrected", f"{verdicts.count('fix'):,}"),
+        ("found before, deleted", f"{verdicts.count('reject'):,}"),
+    ]
+    for line in ["", *columns(rows, indent=0)]:
+        result(line)
+    if counted.photos:
+        result(f"\nLook at it:  mask-engine report {run.out}")

@@ -1,0 +1,42 @@
+"""What training an object detector needs, as a user states it in a configuration file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.training.parameters import PhotoSourceParameters
+from model.detection.training import DetectorSchedule
+
+
+class DetectorRun(BaseModel):
+    """A complete training run of a detector; its YAML file has exactly these keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    sources: tuple[PhotoSourceParameters, ...] = Field(
+        min_length=1,
+        strict=False,
+        description="Photos with masks: runs of earlier rounds (shards), COCO files, SA-1B.",
+    )
+    out: str = Field(description="The run's folder; the detector is detector.safetensors in it.")
+    checkpoint: str = Field(
+        default="starter", description="The promptable model whose embeddings the detector reads."
+    )
+    held_out_share: float = Field(
+        default=0.1, ge=0, lt=1, description="Photos kept aside to measure on."
+    )
+    mirrored: bool = Field(default=True, description="Learn from every photo's mirror image too.")
+    schedule: DetectorSchedule = Field(
+        default_factory=DetectorSchedule, description="How long and how fast it learns."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads of the model; the cores if unset."
+    )
+    device: str = Field(default="cpu", description="Where photos are embedded: cpu, cuda or mps.")
+
+    def weights_depend_on(self, model_id: str) -> dict[str, Any]:
+        """Everything that changes the detector."""
+        ours = self.model_dump(mode="json", exclude={"out", "checkpoint", "threads", "device"})
+        return {**ours, "model_id": model_id}

@@ -1,0 +1,169 @@
+"""One training run of an object detector, from its configuration to its file; resumes by itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from engine.detection.features import EmbeddedViews, View
+from engine.detection.measure import Judged, average_precision, judge, recall
+from engine.detection.settings import DetectorRun
+from engine.training.annotated import AnnotatedPhoto
+from engine.training.sources import read_photos
+from model.detection.detector import load_detector, read_detector_card, save_detector
+from model.detection.training import DetectorExample, DetectorTrainer
+from model.errors import ConfigurationError
+from model.segmenter import PromptableSegmenter
+from pipelines.manifest import usable_cores
+from pipelines.promised_model import CheckpointSegmenter
+
+DETECTOR_NAME: Final = "detector.safetensors"
+CONFIGURATION_NAME: Final = "configuration.json"
+STATE_NAME: Final = "state.pt"
+STEPS_A_STATE: Final = 100
+
+Told = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainedDetector:
+    """What a finished run left.
+
+    Attributes:
+        path: the detector.
+        detector_id: of its weights.
+        model_id: of the promptable model whose embeddings it reads.
+        photos, held_out: that it learned from, and that it was measured on.
+        recall, average_precision: there, at IoU 0.5 and 100 boxes a photo; None without any.
+        seconds: that this invocation took.
+    """
+
+    path: Path
+    detector_id: str
+    model_id: str
+    photos: int
+    held_out: int
+    recall: float | None
+    average_precision: float | None
+    seconds: float
+
+
+def train_detector(
+    settings: DetectorRun,
+    *,
+    segmenter: PromptableSegmenter | None = None,
+    told: Told = lambda step, done, total: None,
+) -> TrainedDetector:
+    """Trains until all steps are done, going on where the folder stands.
+
+    Args:
+        settings: the run's.
+        segmenter: the promptable model, in place of the configured checkpoint.
+        told: what is being done, how much of it, of how much.
+
+    Raises:
+        ConfigurationError: if the folder belongs to another configuration, or a source is wrong.
+    """
+    started = time.perf_counter()
+    threads = settings.threads or usable_cores()
+    model = segmenter or CheckpointSegmenter(settings.checkpoint, settings.device, threads)()
+    folder = Path(settings.out).expanduser()
+    _claim(folder, settings.weights_depend_on(model.model_id))
+    learned, held_out = _split(settings)
+    if not (folder / DETECTOR_NAME).exists():
+        views = [View(photo, mirror) for photo in learned for mirror in _mirrors(settings)]
+        embedded = EmbeddedViews(
+            views, model, folder, lambda done, total: told("embedding", done, total)
+        )
+        trainer = _trained(settings, model, embedded, folder, told)
+        save_detector(
+            folder / DETECTOR_NAME,
+            trainer.network,
+            model_id=model.model_id,
+            data=[source.name for source in settings.sources],
+        )
+    return _measured(folder / DETECTOR_NAME, model, learned, held_out, started)
+
+
+def _trained(
+    settings: DetectorRun,
+    model: PromptableSegmenter,
+    embedded: EmbeddedViews,
+    folder: Path,
+    told: Told,
+) -> DetectorTrainer:
+    schedule = settings.schedule
+    trainer = DetectorTrainer(model.input_size, schedule)
+    if (folder / STATE_NAME).exists():
+        trainer.load_state(folder / STATE_NAME)
+    while not trainer.is_done:
+        told("training", trainer.step, schedule.steps)
+        trainer.learn(_batch(embedded, schedule.images_per_step, schedule.seed, trainer.step))
+        if trainer.step % STEPS_A_STATE == 0:
+            trainer.save_state(folder / STATE_NAME)
+    return trainer
+
+
+def _batch(embedded: EmbeddedViews, size: int, seed: int, step: int) -> list[DetectorExample]:
+    """The examples of a step, the same whenever it is drawn."""
+    draw = np.random.default_rng([seed, step])
+    return [embedded.example(int(i)) for i in draw.integers(len(embedded), size=size)]
+
+
+def _mirrors(settings: DetectorRun) -> tuple[bool, ...]:
+    return (False, True) if settings.mirrored else (False,)
+
+
+def _split(settings: DetectorRun) -> tuple[list[AnnotatedPhoto], list[AnnotatedPhoto]]:
+    """Photos to learn from, and photos to measure on."""
+    photos = [photo for source in settings.sources for photo in read_photos(source)]
+    order = np.random.default_rng(settings.schedule.seed).permutation(len(photos))
+    aside = int(len(photos) * settings.held_out_share)
+    return [photos[i] for i in order[aside:]], [photos[i] for i in order[:aside]]
+
+
+def _measured(
+    path: Path,
+    model: PromptableSegmenter,
+    learned: Sequence[AnnotatedPhoto],
+    held_out: Sequence[AnnotatedPhoto],
+    started: float,
+) -> TrainedDetector:
+    detector, card = load_detector(path), read_detector_card(path)
+    judged: list[Judged] = []
+    for photo in held_out:
+        found = detector.find(model.embed(photo.read_image()))
+        edges = found.boxes_xyxy + np.array([0, 0, 1, 1], np.float32)
+        judged.append(judge(edges, found.scores, View(photo, is_mirrored=False).boxes_xyxy))
+    return TrainedDetector(
+        path=path,
+        detector_id=card.model_id,
+        model_id=model.model_id,
+        photos=len(learned),
+        held_out=len(held_out),
+        recall=recall(judged) if judged else None,
+        average_precision=average_precision(judged) if judged else None,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _claim(folder: Path, ours: dict[str, Any]) -> None:
+    """Writes the configuration into a new folder, or refuses a folder of another one."""
+    path = folder / CONFIGURATION_NAME
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(ours, indent=2) + "\n", encoding="utf-8")
+        return
+    theirs = json.loads(path.read_text(encoding="utf-8"))
+    changed = [key for key in ours if ours[key] != theirs.get(key)]
+    if changed:
+        raise ConfigurationError(
+            f"{folder} holds a detector of another configuration ({', '.join(changed)} differ): "
+            "give another out, or the configuration it was started with"
+        )

@@ -1,0 +1,1 @@
+"""The one-class "object" detector: its network, its files, its training. Needs torch."""

@@ -1,0 +1,58 @@
+"""The reviews of a run's masks: `reviews/part-*.parquet` in its folder, append-only.
+
+A part appears whole or not at all. Who writes the same part again changes nothing, so a collection
+that was killed is simply repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import pyarrow.parquet as pq
+
+from pipelines.storage import Folder
+from stages.reviews import ReviewRecord, reviews_from_table, reviews_to_table
+
+REVIEWS: Final = "reviews"
+
+
+def part_name(key: int | str) -> str:
+    """Name of a part: of a shard's number, or of another key (letters, digits, hyphens)."""
+    shown = f"{key:05d}" if isinstance(key, int) else key
+    return f"{REVIEWS}/part-{shown}.parquet"
+
+
+def has_part(run: Folder, key: int | str) -> bool:
+    """Whether a part was written."""
+    return run.exists(part_name(key))
+
+
+def write_reviews(run: Folder, key: int | str, reviews: Sequence[ReviewRecord]) -> None:
+    """Writes a part, which may hold no review at all: then it says that there was none."""
+    with run.writing(part_name(key)) as file:
+        pq.write_table(reviews_to_table(reviews), file, compression="zstd")
+
+
+def append_reviews(run: Folder, reviews: Sequence[ReviewRecord]) -> int:
+    """Writes those that are not there yet as a new part; returns how many.
+
+    A review is the same if mask, person and time are.
+    """
+    known = {_identity(review) for review in read_reviews(run)}
+    new = [review for review in reviews if _identity(review) not in known]
+    if new:
+        write_reviews(run, len(run.names(REVIEWS)), new)
+    return len(new)
+
+
+def read_reviews(run: Folder) -> Iterator[ReviewRecord]:
+    """All reviews of a run, part by part; none where there are none."""
+    for name in sorted(run.names(REVIEWS)):
+        if name.endswith(".parquet"):
+            with run.open(f"{REVIEWS}/{name}") as file:
+                yield from reviews_from_table(pq.read_table(file))
+
+
+def _identity(review: ReviewRecord) -> tuple[object, ...]:
+    return review.mask_id, review.annotator, review.at

@@ -1,0 +1,47 @@
+"""A click backend with a fake model behind a real port, as long as a test needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from engine.backend.server import build_backend, listen
+from engine.backend.settings import BackendSettings
+from tests.fakes import disc_segmenter
+
+USER = "u"
+PASSWORD = "correct horse"
+
+
+@contextlib.contextmanager
+def served_backend(folder: Path, **settings: Any) -> Iterator[str]:
+    """Serves `folder/photos`, logs to `folder/clicks`; gives the address."""
+    credentials = folder / "backend.json"
+    credentials.write_text(json.dumps({"user": USER, "password": PASSWORD}))
+    credentials.chmod(0o600)
+    defaults = {
+        "source": str(folder / "photos"),
+        "credentials": str(credentials),
+        "click_log": str(folder / "clicks"),
+        "port": 0,
+    }
+    chosen = BackendSettings(**(defaults | settings))
+    with listen(chosen) as listening:
+        app = build_backend(chosen, segmenter=disc_segmenter).app
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

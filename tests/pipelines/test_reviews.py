@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from pipelines.reviews import append_reviews, has_part, read_reviews, write_reviews
+from pipelines.storage import Folder
+from stages.reviews import REVIEW_SCHEMA, ReviewRecord, reviews_from_table, reviews_to_table
+
+AT = datetime(2026, 11, 24, 10, 30, 0, 250_000, UTC)
+REVIEW = ReviewRecord("a" * 32, "b" * 32, "accept", "ann@example.com", 2.5, AT)
+
+
+def test_reviews_survive_the_table_exactly():
+    reviews = [REVIEW, replace(REVIEW, verdict="fix", seconds=None)]
+    table = reviews_to_table(reviews)
+    assert table.schema.equals(REVIEW_SCHEMA)
+    assert list(reviews_from_table(table)) == reviews
+
+
+def test_a_review_of_no_use_is_refused():
+    with pytest.raises(ValueError, match="verdict is 'maybe', expected one of accept, reject, fix"):
+        replace(REVIEW, verdict="maybe")
+    with pytest.raises(ValueError, match="needs its time zone"):
+        replace(REVIEW, at=datetime(2026, 11, 24))
+
+
+def test_appending_the_same_again_adds_nothing(tmp_path):
+    run = Folder(str(tmp_path))
+    assert list(read_reviews(run)) == []
+    assert append_reviews(run, [REVIEW]) == 1
+    later = replace(REVIEW, verdict="reject", at=AT.replace(hour=11))
+    assert append_reviews(run, [REVIEW, later]) == 1
+    assert append_reviews(run, [REVIEW, later]) == 0
+    assert list(read_reviews(run)) == [REVIEW, later]
+    assert sorted(path.name for path in (tmp_path / "reviews").iterdir()) == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+
+
+def test_a_part_without_reviews_says_so(tmp_path):
+    run = Folder(str(tmp_path))
+    assert not has_part(run, 3)
+    write_reviews(run, 3, [])
+    assert has_part(run, 3)
