@@ -35,6 +35,8 @@ EXPORTED = {
     "stages.schema": {
         "SCHEMA_VERSION",
         "SHARD_SCHEMA",
+        "mask_from_dict",
+        "mask_to_dict",
         "rows_from_table",
         "rows_to_table",
         "shard_schema",
