@@ -87,7 +87,7 @@ class PromptEncoder(nn.Module):
             raise ValueError("points_xy and point_labels go together: got only one of them")
         tokens = []
         if points_xy is not None and point_labels is not None:
-            tokens.append(self._embed_points(points_xy, point_labels, embedding_hw))
+            tokens.append(self.embed_points(points_xy, point_labels, embedding_hw))
             if boxes_xyxy is None:
                 # SAM was trained with a "not a point" token wherever a box might have stood.
                 tokens.append(self.not_a_point_embed.weight.expand(len(points_xy), 1, -1))
@@ -97,6 +97,21 @@ class PromptEncoder(nn.Module):
             count = 1 if mask_logits is None else len(mask_logits)
             tokens.append(self.no_mask_embed.weight.new_zeros(count, 0, self.channels))
         return torch.cat(tokens, dim=1), self._embed_masks(mask_logits, embedding_hw)
+
+    def embed_points(
+        self, points_xy: Tensor, point_labels: Tensor, embedding_hw: tuple[int, int]
+    ) -> Tensor:
+        """Tokens (P, K, C) of points alone, and of box corners that stand among them.
+
+        Args:
+            points_xy: (P, K, 2) in pixels of the network input.
+            point_labels: (P, K): as in `forward`; 2 and 3 are a box's first and second corner.
+            embedding_hw: height and width of the image embedding.
+        """
+        kinds_5C = torch.cat([self.not_a_point_embed.weight, *self._kinds()])
+        kind_PKC = kinds_5C[point_labels.long() - LABEL_PADDING]
+        is_point_PK1 = (point_labels != LABEL_PADDING).unsqueeze(-1)
+        return kind_PKC + self._encode(points_xy, embedding_hw) * is_point_PK1
 
     def dense_positions(self, embedding_hw: tuple[int, int]) -> Tensor:
         """Position code of every cell's centre, (1, C, h, w)."""
@@ -117,12 +132,6 @@ class PromptEncoder(nn.Module):
         size_xy = xy.new_tensor([width * EMBEDDING_STRIDE, height * EMBEDDING_STRIDE])
         code: Tensor = self.pe_layer((xy + 0.5) / size_xy)
         return code
-
-    def _embed_points(self, xy_PK2: Tensor, labels_PK: Tensor, hw: tuple[int, int]) -> Tensor:
-        kinds_3C = torch.cat([self.not_a_point_embed.weight, *self._kinds()[:2]])
-        kind_PKC = kinds_3C[labels_PK.long() - LABEL_PADDING]
-        is_point_PK1 = (labels_PK != LABEL_PADDING).unsqueeze(-1)
-        return kind_PKC + self._encode(xy_PK2, hw) * is_point_PK1
 
     def _embed_boxes(self, boxes_P4: Tensor, hw: tuple[int, int]) -> Tensor:
         corner_kinds_2C = torch.cat(self._kinds()[2:])
