@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL_STUDIO := .venv-label-studio
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: help demo label-studio chromium test test-all check lint types contracts bench clean
+.PHONY: help demo page try label-studio chromium test test-all check lint types contracts bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,16 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 demo: $(VENV)/.core  ## automatic masks of examples/photos, and a page to look at
 	$(BIN)/mask-engine auto examples/photos --out runs/demo --preset fast
 	$(BIN)/mask-engine report runs/demo
+
+$(VENV)/.page: $(VENV)/.core
+	$(PIP) install --quiet -c constraints.txt -e '.[page]'
+	@touch $@
+
+try: $(VENV)/.page  ## masks under the pointer, in your browser
+	$(BIN)/mask-engine demo examples/photos --open
+
+page:  ## build the page again from web/ (needs Node 20; nobody else does)
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 # Label Studio pins what does not fit beside this project, so it has an environment of its own.
 $(LABEL_STUDIO)/.ready: engine/label_studio/server-requirements.txt

@@ -17,8 +17,10 @@ from engine.commands import (
     assist,
     auto,
     checkpoints,
+    demo,
     embed,
     export,
+    export_onnx,
     import_masks,
     label_studio,
     report,
@@ -124,11 +126,13 @@ def _mount(command_app: typer.Typer) -> None:
     status.register(command_app)
     report.register(command_app)
     export.register(command_app)
+    export_onnx.register(command_app)
     import_masks.register(command_app)
     embed.register(command_app)
     serve.register(command_app)
     simulate.register(command_app)
     train_detector.register(command_app)
+    demo.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")
     command_app.add_typer(label_studio.app, name="label-studio")
     command_app.add_typer(assist.app, name="assist")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -109,11 +109,7 @@ def build_app(
             Route("/webhook", at.webhook, methods=["POST"]),
         ],
         middleware=[Middleware(BasicAuth, credentials=credentials)],
-        exception_handlers={
-            RequestError: _request_error,
-            ClientDisconnect: _gone,
-            Exception: _defect,
-        },
+        exception_handlers=ERROR_ANSWERS,
         lifespan=at.lifespan,
     )
 
@@ -134,3 +130,11 @@ async def _defect(request: Request, error: Exception) -> Response:
     LOGGER.error("%s failed unexpectedly (%s)", request.url.path, kind)
     message = f"unexpected {kind}; the backend's own log says where"
     return JSONResponse({"error": message}, status_code=500)
+
+
+# For any service of ours: what went wrong as a status and a sentence.
+ERROR_ANSWERS: Final[Mapping[Any, Any]] = {
+    RequestError: _request_error,
+    ClientDisconnect: _gone,
+    Exception: _defect,
+}

@@ -28,7 +28,7 @@ class BasicAuth:
 
     def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
         self._app = app
-        self._expected = f"{credentials.user}:{credentials.password}".encode()
+        self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request pass, or answers it."""
@@ -40,14 +40,20 @@ class BasicAuth:
             await self._app(scope, receive, send)
 
     def _is_known(self, headers: Headers) -> bool:
-        scheme, _, encoded = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "basic":
-            return False
-        try:
-            given = base64.b64decode(encoded.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            return False
-        return hmac.compare_digest(given, self._expected)
+        return is_basic_auth(headers.get("authorization", ""), self._credentials)
+
+
+def is_basic_auth(header: str, credentials: Credentials) -> bool:
+    """Whether an `Authorization` header holds the right name and password."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    try:
+        given = base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    expected = f"{credentials.user}:{credentials.password}".encode()
+    return hmac.compare_digest(given, expected)
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

@@ -107,8 +107,13 @@ def listen(settings: BackendSettings) -> socket.socket:
 
 def serve(backend: Backend, listening: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM; answers under way are finished."""
+    serve_app(backend.app, listening)
+
+
+def serve_app(app: Starlette, listening: socket.socket) -> None:
+    """Serves any application of ours in the same way."""
     config = uvicorn.Config(
-        backend.app,
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -1,0 +1,1 @@
+var e=class{workspace;settings;facts;constructor(e,t,n){this.workspace=e,this.settings=t,this.facts=n}actions(){return[]}async begin(){}};export{e as Annotating};
