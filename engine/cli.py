@@ -24,6 +24,7 @@ from engine.commands import (
     import_masks,
     label_studio,
     report,
+    run,
     semi,
     serve,
     simulate,
@@ -131,6 +132,7 @@ def _mount(command_app: typer.Typer) -> None:
     embed.register(command_app)
     serve.register(command_app)
     simulate.register(command_app)
+    run.register(command_app)
     train_detector.register(command_app)
     demo.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")

@@ -6,7 +6,7 @@ spread in `workers` and `beam_pipeline`, and what one shard takes in `shard_work
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.errors import ConfigurationError, StopError
@@ -23,6 +23,7 @@ from pipelines.sources import list_photos, source_address
 from pipelines.summary import Summary, write_summary
 from pipelines.workers import make_shards_here, make_shards_in_workers
 from stages.parameters import AutomaticParameters
+from stages.records import ImageRef
 
 __all__ = ["AutomaticRun", "Progress", "SegmenterFactory", "Summary", "run_automatic"]
 
@@ -30,6 +31,7 @@ __all__ = ["AutomaticRun", "Progress", "SegmenterFactory", "Summary", "run_autom
 def run_automatic(
     config: AutomaticRun,
     *,
+    photos: Sequence[ImageRef] | None = None,
     segmenter: SegmenterFactory | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Summary:
@@ -40,6 +42,7 @@ def run_automatic(
 
     Args:
         config: the run. Where its folder holds a run already, what is done there stays.
+        photos: some of the source's photos, sorted by path; all of them if None.
         segmenter: gives the model in each worker, in place of the configured checkpoint; has to
             be picklable where workers are processes. It is called once here to learn the id.
         progress: called in this process after every photo and every shard.
@@ -58,7 +61,7 @@ def run_automatic(
     model = promised_model(config.checkpoint, segmenter)
     parameters, thresholds = config.resolved_parameters(model.recommended)
     configuration = config.masks_depend_on(parameters, model.model_id)
-    planned = plan_run(_request(config, configuration))
+    planned = plan_run(_request(config, configuration, photos))
     if planned.pending:
         recipe = _recipe(config, planned, parameters, segmenter)
         _make_shards(config, planned, recipe, progress)
@@ -68,10 +71,14 @@ def run_automatic(
     return summary
 
 
-def _request(config: AutomaticRun, configuration: Mapping[str, Any]) -> RunRequest:
+def _request(
+    config: AutomaticRun, configuration: Mapping[str, Any], photos: Sequence[ImageRef] | None
+) -> RunRequest:
+    if photos is None:
+        photos = list_photos(config.source, name=config.source_name)
     return RunRequest(
         source=source_address(config.source),
-        refs=list_photos(config.source, name=config.source_name),
+        refs=photos,
         out=config.out,
         configuration=configuration,
         checkpoint=config.checkpoint,
@@ -97,7 +104,7 @@ def _recipe(
         run=planned.run,
         totals=manifest.shard_totals,
         configuration_digest=manifest.configuration_digest,
-        image=ImageRecipe(parameters, config.limits, config.embed_images),
+        image=ImageRecipe(parameters, config.limits, config.embed_images, config.round),
         segmenter=segmenter or own,
         model_id=manifest.configuration["model_id"],
         workers=min(config.workers, len(planned.pending)),

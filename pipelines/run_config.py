@@ -60,6 +60,7 @@ class AutomaticRun(BaseModel):
     max_failed_share: float = Field(
         default=0.5, ge=0, le=1, description="The run stops if a larger share of photos fails."
     )
+    round: int = Field(default=0, ge=0, description="Of the engine.")
     append: bool = Field(
         default=False, description="Plan photos that are new in the source as new shards."
     )
@@ -97,7 +98,7 @@ class AutomaticRun(BaseModel):
             "model_id": model_id,
             "schema_version": SCHEMA_VERSION,
             "algorithm_version": ALGORITHM_VERSION,
-        }
+        } | ({"round": self.round} if self.round else {})
 
     def refuse_contradictions(self) -> None:
         """Checks settings against each other.

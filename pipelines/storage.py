@@ -58,6 +58,11 @@ def is_local(filesystem: Any) -> bool:
     return "file" in _protocols(filesystem)
 
 
+def can_create_once(filesystem: Any) -> bool:
+    """Whether a name can be taken so that a second writer is refused."""
+    return is_local(filesystem) or not {"s3", "s3a"}.isdisjoint(_protocols(filesystem))
+
+
 def _protocols(filesystem: Any) -> tuple[str, ...]:
     protocol = filesystem.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
@@ -120,6 +125,41 @@ class Folder:
         """Writes a small file whole; see `writing` for errors."""
         with self.writing(name) as file:
             file.write(data)
+
+    def create(self, name: str, data: bytes) -> None:
+        """Writes a small file whole, unless there is one of this name: one writer wins.
+
+        Raises:
+            FileExistsError: if the name is taken; nothing was changed.
+            ConfigurationError: if the filesystem cannot do that (`can_create_once`).
+            StopError: if the disk is full.
+            ShardError: if the file cannot be written for another reason.
+        """
+        if not can_create_once(self.filesystem):
+            raise ConfigurationError(
+                f"{self.address}: files cannot be created exclusively on this store; give a "
+                "local path or an s3:// address"
+            )
+        try:
+            if is_local(self.filesystem):
+                self._link(name, data)
+            else:
+                self.filesystem.pipe_file(self.path(name), data, mode="create")
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise _explained(error, self.address, name) from error
+
+    def _link(self, name: str, data: bytes) -> None:
+        """Local: a link takes a name only if it is free, and the bytes are all there by then."""
+        part = f"{TEMPORARY}/{posixpath.basename(name)}.{uuid.uuid4().hex}"
+        self.write(part, data)
+        try:
+            os.makedirs(posixpath.dirname(self.path(name)), exist_ok=True)
+            os.link(self.path(part), self.path(name))
+            _sync_folder(os.path.dirname(self.path(name)))
+        finally:
+            self.remove(part)
 
     def remove(self, name: str) -> None:
         """Removes a file or a folder below; not being there is no error."""

@@ -77,6 +77,31 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
     return np.repeat(inside, counts).reshape(width, height).T
 
 
+def decode_patch(rle: Rle, box_ltrb: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Decodes a rectangle of a mask without making the whole mask.
+
+    Args:
+        rle: the mask.
+        box_ltrb: left, top, right and bottom in pixels, the latter two exclusive, inside it.
+
+    Returns:
+        (bottom - top, right - left).
+    """
+    left, top, right, bottom = box_ltrb
+    height = rle.size_hw[0]
+    stops = np.cumsum(parse_counts(rle.counts))
+    # Runs go down the columns, so columns of the rectangle are one stretch of them.
+    begin, end = left * height, right * height
+    first = int(np.searchsorted(stops, begin, side="right"))
+    last = int(np.searchsorted(stops, end, side="left"))
+    cut = np.clip(stops[first : last + 1], begin, end)
+    lengths = np.diff(cut, prepend=begin)
+    inside = np.arange(first, first + len(lengths)) % 2 == 1
+    columns_WH = np.repeat(inside, lengths).reshape(right - left, height)
+    patch: NDArray[np.bool_] = columns_WH[:, top:bottom].T
+    return patch
+
+
 def area_px(rle: Rle) -> int:
     """Number of pixels inside."""
     return int(coco_mask.area(rle.as_coco()))

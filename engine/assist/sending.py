@@ -55,6 +55,7 @@ def send(
     settings: AssistRun,
     connection: Connection,
     *,
+    photos: Sequence[ImageRef] | None = None,
     told: Told = lambda done, total: None,
     prefill: Prefill = lambda ref: None,
 ) -> Sent:
@@ -63,6 +64,7 @@ def send(
     Args:
         settings: the run's.
         connection: to the server.
+        photos: some of the source's photos; all of them if None.
         told: how many photos have a task, of how many.
         prefill: a prediction that a photo's task begins with, as Label Studio imports it.
 
@@ -70,13 +72,13 @@ def send(
         ConfigurationError: before anything is changed, if it cannot work.
         ServerUnavailableError: if the server goes away; sending again goes on.
     """
-    refs = list_photos(settings.source, name=settings.source_name)
+    refs = photos or list_photos(settings.source, name=settings.source_name)
     way = shown(settings, refs, connection.home)
     run = open_run(settings, refs[0].source)
     # First what is meant, then what is done: whoever collects can tell our tasks from others.
-    photos = {ref.image_id: SentPhoto(ref, way.address_of(ref), confirmed=False) for ref in refs}
-    photos |= read_sent(run.folder)
-    write_sent(run.folder, photos.values())
+    asked = {ref.image_id: SentPhoto(ref, way.address_of(ref), confirmed=False) for ref in refs}
+    asked |= read_sent(run.folder)
+    write_sent(run.folder, asked.values())
     studio = connection.studio
     project = ensure_project(settings, studio, run)
     add_storages(studio, project, way)
@@ -87,7 +89,7 @@ def send(
     sent_now = {ref.image_id for ref in refs}
     write_sent(
         run.folder,
-        (replace(p, confirmed=p.confirmed or id_ in sent_now) for id_, p in photos.items()),
+        (replace(p, confirmed=p.confirmed or id_ in sent_now) for id_, p in asked.items()),
     )
     return Sent(
         project=project,

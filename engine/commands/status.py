@@ -1,4 +1,4 @@
-"""`mask-engine status`: how far a run is."""
+"""`mask-engine status`: how far a run is, or an engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine status runs/mine
 
-mask-engine status s3://bucket/runs/one --json"""
+mask-engine status s3://bucket/runs/one --json
+
+mask-engine status configs/engine-demo.yaml"""
 
 
 def register(app: typer.Typer) -> None:
@@ -26,21 +28,43 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder: a path or a URL.")],
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHERE", help="A run's folder, an engine's folder, or its configuration."
+        ),
+    ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say how far a run is: done, failed, speed, time left.
+    """Say how far a run is: done, failed, speed, time left; of an engine, its rounds and steps.
 
-    Reads files only, so it can be asked from anywhere while the run is under way.
+    Reads files only, so it can be asked from anywhere while the work is under way.
     """
+    from engine.rounds.status import is_engine_place
+
+    if is_engine_place(where):
+        _tell_engine(where, as_json=as_json)
+        return
     from pipelines.status import run_status
 
-    now = run_status(run)
+    now = run_status(where)
     if as_json:
         result(json.dumps(dataclasses.asdict(now) | {"failed": now.failed}, default=dict))
         return
     for line in status_lines(now):
+        result(line)
+
+
+def _tell_engine(where: str, *, as_json: bool) -> None:
+    from engine.rounds.status import engine_status, status_json
+    from engine.rounds.status import status_lines as engine_lines
+
+    ledger, settings = engine_status(where)
+    if as_json:
+        result(json.dumps(status_json(ledger, settings)))
+        return
+    for line in engine_lines(ledger, settings):
         result(line)
 
 

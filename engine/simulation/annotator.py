@@ -33,6 +33,11 @@ class AnnotatorParameters(BaseModel):
     most_clicks: int = Field(
         default=8, ge=1, le=100, description="Clicks on an object before it is given up."
     )
+    draws_by_hand: bool = Field(
+        default=False,
+        description="Objects that clicks do not get are drawn exactly, as a person with a brush "
+        "would; else they are given up.",
+    )
     name: str = Field(
         default="simulated", min_length=1, description="The annotator's name in records."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -10,22 +9,19 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.evaluation.truth import TruthPhoto, read_truth
-from engine.simulation.annotator import AnnotatorParameters, Answers, Work, annotate
+from engine.simulation.annotator import AnnotatorParameters, Answers
+from engine.simulation.photo_work import work_on_photo
 from model.errors import ConfigurationError, RecordError
-from model.prompts import POSITIVE
 from pipelines.imported import write_imported_run
 from pipelines.progress import ProgressCallback, ignore_progress
 from pipelines.reading import read_photo
 from pipelines.sources import list_photos, source_address
 from pipelines.summary import Summary
-from stages import ids, rle
+from stages import ids
 from stages.photos import Photo, PhotoLimits, decode_photo
-from stages.records import ErrorRecord, ImageRef, ImageRow, MaskRecord
+from stages.records import ErrorRecord, ImageRef, ImageRow
 
 STAGE = "assisted_manual"
-ORIGIN = "simulated"
-GIVEN_UP = "given_up"
-SAME_MASK = "same_mask_as_another"
 
 
 class SimulatedRun(BaseModel):
@@ -115,9 +111,9 @@ def _known_photos(config: SimulatedRun, truth: Path) -> Mapping[str, TruthPhoto]
 def _row(ref: ImageRef, known: TruthPhoto, view: View, config: SimulatedRun) -> ImageRow:
     try:
         photo = decode_photo(read_photo(ref.uri, config.limits), config.limits)
-        _check_sizes(known, photo)
+        check_sizes(known, photo)
         view.look_at(ref, photo)
-        masks, dropped = _annotated(ref, known, view, config.annotator)
+        work = work_on_photo(ref, known, view, config.annotator)
     except RecordError as error:
         return ImageRow(ref, STAGE, error=ErrorRecord(error.kind, str(error)))
     return ImageRow(
@@ -126,12 +122,13 @@ def _row(ref: ImageRef, known: TruthPhoto, view: View, config: SimulatedRun) -> 
         width=photo.width,
         height=photo.height,
         sha256=photo.sha256,
-        masks=masks,
-        dropped=dropped,
+        masks=work.masks,
+        dropped=work.dropped,
     )
 
 
-def _check_sizes(known: TruthPhoto, photo: Photo) -> None:
+def check_sizes(known: TruthPhoto, photo: Photo) -> None:
+    """Raises RecordError where the truth is about a photo of another size."""
     for mask in known.masks:
         if mask.size_hw != (photo.height, photo.width):
             height, width = mask.size_hw
@@ -139,43 +136,3 @@ def _check_sizes(known: TruthPhoto, photo: Photo) -> None:
                 "size_mismatch",
                 f"the truth is {width} x {height} px, the photo {photo.width} x {photo.height}",
             )
-
-
-def _annotated(
-    ref: ImageRef, known: TruthPhoto, view: View, parameters: AnnotatorParameters
-) -> tuple[tuple[MaskRecord, ...], dict[str, int]]:
-    """Accepted masks, and how many were not, by reason: between them every known object."""
-    accepted: dict[str, MaskRecord] = {}
-    dropped: Counter[str] = Counter()
-    for truth in known.masks:
-        work = annotate(truth.mask(), truth.ignored_band(), ref.image_id, view, parameters)
-        if not work.is_accepted:
-            dropped[GIVEN_UP] += 1
-            continue
-        record = _record(ref, work, view.model_id, parameters.name)
-        if record.mask_id in accepted:
-            dropped[SAME_MASK] += 1
-        accepted.setdefault(record.mask_id, record)
-    return tuple(accepted.values()), dict(dropped)
-
-
-def _record(ref: ImageRef, work: Work, model_id: str, annotator: str) -> MaskRecord:
-    segmentation = rle.encode(work.shown.mask_HW)
-    height, width = segmentation.size_hw
-    prompt = work.prompt
-    positive = zip(prompt.points_xy, prompt.point_labels, strict=True)
-    return MaskRecord(
-        mask_id=ids.mask_id(
-            ref.image_id, (height, width), segmentation.counts, origin=ORIGIN, maker=model_id
-        ),
-        segmentation=segmentation,
-        bbox=rle.bbox_xywh(segmentation),
-        area=rle.area_px(segmentation),
-        origin=ORIGIN,
-        predicted_iou=work.shown.predicted_iou,
-        point_coords=tuple(point for point, label in positive if label == POSITIVE),
-        prompt=prompt,
-        model_id=model_id,
-        annotator=annotator,
-        clicks=work.clicks,
-    )

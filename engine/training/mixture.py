@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.training.first_prompts import make_example
-from engine.training.scene import SceneSource
+from engine.training.scene import NumberedScenes, SceneSource
 from model.training.examples import TrainingBatch, TrainingExample
 
 MOST_ATTEMPTS = 50
@@ -19,7 +19,7 @@ class WeightedSource:
     """A source and how readily it is drawn from."""
 
     name: str
-    source: SceneSource
+    source: SceneSource | NumberedScenes
     weight: float
 
 
@@ -64,7 +64,10 @@ class Mixture:
         rng = np.random.default_rng([self._seed, number])
         for _ in range(MOST_ATTEMPTS):
             chosen = int(rng.choice(len(self._sources), p=self._shares))
-            scene = self._sources[chosen].source.draw(self._side_px, rng)
+            source = self._sources[chosen].source
+            if isinstance(source, NumberedScenes):
+                source = source.at(self._seed, number)
+            scene = source.draw(self._side_px, rng)
             if len(scene.masks_NSS):
                 return make_example(
                     scene,

@@ -53,6 +53,47 @@ class PhotoSourceParameters(BaseModel):
     views: ViewParameters = ViewParameters()
 
 
+class SamplingParameters(BaseModel):
+    """Which masks of a data set are asked for how often."""
+
+    model_config = STRICT
+
+    manual_weight: float = Field(
+        default=10.0, ge=0, description="a person's mask for one of a machine's (paper: 10)"
+    )
+    replay_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="pictures of photos of earlier rounds; unset: as many as there are",
+    )
+    most_corrected: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="only this share of people's masks, those that took the most clicks and brush",
+    )
+
+
+class StreamSourceParameters(BaseModel):
+    """Photos with masks straight out of shards that carry their photos, without unpacking."""
+
+    model_config = STRICT
+
+    kind: Literal["stream"]
+    name: str = Field(description="for the log")
+    path: str = Field(description="a run's folder: a path or an fsspec URL")
+    weight: float = Field(default=1.0, ge=0, description="how readily it is drawn from")
+    views: ViewParameters = ViewParameters()
+    sampling: SamplingParameters = SamplingParameters()
+    photos_at_once: int = Field(
+        default=16, gt=0, description="photos in memory; pictures are drawn from these"
+    )
+    views_per_photo: int = Field(
+        default=4, gt=0, description="pictures drawn of a photo before others take its place"
+    )
+
+
 class CompositeSourceParameters(BaseModel):
     """Things cut out of some sources' photos, laid over views of another."""
 
@@ -82,7 +123,10 @@ class ProceduralSourceParameters(BaseModel):
 
 
 SourceParameters = Annotated[
-    PhotoSourceParameters | CompositeSourceParameters | ProceduralSourceParameters,
+    PhotoSourceParameters
+    | StreamSourceParameters
+    | CompositeSourceParameters
+    | ProceduralSourceParameters,
     Field(discriminator="kind"),
 ]
 

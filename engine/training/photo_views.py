@@ -33,6 +33,15 @@ class Window:
     height: int
 
 
+@dataclass(frozen=True)
+class WindowShape:
+    """How windows are cut: `whole_share`, `zoom` and `smallest_px` as in `ViewParameters`."""
+
+    whole_share: float
+    zoom: tuple[float, float]
+    smallest_px: int
+
+
 class PhotoScenes:
     """A `SceneSource` of random views of annotated photos.
 
@@ -61,9 +70,7 @@ class PhotoScenes:
         if not photos:
             raise ValueError("no annotated photo to draw views of: check the annotation file")
         self._photos = photos
-        self._whole_share = whole_share
-        self._zoom = zoom
-        self._smallest_window_px = smallest_window_px
+        self._shape = WindowShape(whole_share, zoom, smallest_window_px)
         self._any_direction = any_direction
         self._exhaustive = exhaustive
         self._region_cache = region_cache
@@ -72,7 +79,8 @@ class PhotoScenes:
     def draw(self, side_px: int, rng: np.random.Generator) -> Scene:
         """A random view of a random photo."""
         photo = self._photos[int(rng.integers(len(self._photos)))]
-        window = self._choose_window(photo, rng)
+        size_hw = (photo.height_px, photo.width_px)
+        window = choose_window(photo.boxes_xywh, size_hw, self._shape, rng)
         whole_image = photo.read_image()
         image = cut_image(whole_image, window, side_px)
         inside = annotations_inside(photo, window)
@@ -91,24 +99,44 @@ class PhotoScenes:
         image, masks = flip(image, masks, rng, any_direction=self._any_direction)
         return Scene(recolour(image, rng), masks, weights, exhaustive)
 
-    def _choose_window(self, photo: AnnotatedPhoto, rng: np.random.Generator) -> Window:
-        if rng.random() < self._whole_share:
-            longest = max(photo.height_px, photo.width_px)
-            return Window(0, 0, longest, longest)
-        left, top, width, height = photo.boxes_xywh[int(rng.integers(len(photo.boxes_xywh)))]
-        wanted = max(width, height) * np.exp(rng.uniform(*np.log(self._zoom)))
-        longest = max(photo.height_px, photo.width_px)
-        side = int(np.clip(wanted, min(self._smallest_window_px, longest), longest))
-        squeeze = float(np.exp(rng.uniform(-0.2, 0.2)))
-        view_w, view_h = round(side * squeeze), round(side / squeeze)
-        jitter = rng.uniform(-0.3, 0.3, 2) * (side - max(width, height))
-        centre_x, centre_y = left + width / 2 + jitter[0], top + height / 2 + jitter[1]
-        return Window(
-            left=int(np.clip(centre_x - view_w / 2, 0, max(0, photo.width_px - view_w))),
-            top=int(np.clip(centre_y - view_h / 2, 0, max(0, photo.height_px - view_h))),
-            width=view_w,
-            height=view_h,
-        )
+
+def choose_window(
+    boxes_xywh: NDArray[np.float32],
+    size_hw: tuple[int, int],
+    shape: WindowShape,
+    rng: np.random.Generator,
+    shares: NDArray[np.float64] | None = None,
+) -> Window:
+    """The whole photo, or a window around one of its things.
+
+    Args:
+        boxes_xywh: (N, 4) of the things.
+        size_hw: of the photo.
+        shape: how windows are.
+        rng: all randomness.
+        shares: (N,) how likely each thing is to be the centre; None for equally.
+    """
+    height_px, width_px = size_hw
+    longest = max(size_hw)
+    if rng.random() < shape.whole_share:
+        return Window(0, 0, longest, longest)
+    if shares is None:
+        chosen = int(rng.integers(len(boxes_xywh)))
+    else:
+        chosen = int(rng.choice(len(shares), p=shares))
+    left, top, width, height = boxes_xywh[chosen]
+    wanted = max(width, height) * np.exp(rng.uniform(*np.log(shape.zoom)))
+    side = int(np.clip(wanted, min(shape.smallest_px, longest), longest))
+    squeeze = float(np.exp(rng.uniform(-0.2, 0.2)))
+    view_w, view_h = round(side * squeeze), round(side / squeeze)
+    jitter = rng.uniform(-0.3, 0.3, 2) * (side - max(width, height))
+    centre_x, centre_y = left + width / 2 + jitter[0], top + height / 2 + jitter[1]
+    return Window(
+        left=int(np.clip(centre_x - view_w / 2, 0, max(0, width_px - view_w))),
+        top=int(np.clip(centre_y - view_h / 2, 0, max(0, height_px - view_h))),
+        width=view_w,
+        height=view_h,
+    )
 
 
 def annotations_inside(photo: AnnotatedPhoto, window: Window) -> NDArray[np.intp]:

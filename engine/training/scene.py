@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,15 @@ class SceneSource(Protocol):
 
     def draw(self, side_px: int, rng: np.random.Generator) -> Scene:
         """A new square scene."""
+        ...
+
+
+@runtime_checkable
+class NumberedScenes(Protocol):
+    """A source of which only a part is in memory, and another part for other examples."""
+
+    def at(self, seed: int, number: int) -> SceneSource:
+        """The source of example `number` of a run with this seed."""
         ...
 
 

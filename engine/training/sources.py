@@ -19,13 +19,15 @@ from engine.training.parameters import (
     DataParameters,
     PhotoSourceParameters,
     ProceduralSourceParameters,
+    StreamSourceParameters,
 )
 from engine.training.photo_views import PhotoScenes
 from engine.training.procedural.scenes import ProceduralScenes
 from engine.training.procedural.textures import TextureMaker
 from engine.training.run_photos import read_run
 from engine.training.sa1b_folder import read_sa1b
-from engine.training.scene import SceneSource
+from engine.training.scene import NumberedScenes, SceneSource
+from engine.training.shard_stream import ShardStream
 from model.errors import ConfigurationError
 
 TEXTURE_SIDE_PX = 320
@@ -61,9 +63,11 @@ class MixtureFactory:
         }
         mixed = []
         for source in data.sources:
-            drawn: SceneSource
+            drawn: SceneSource | NumberedScenes
             if isinstance(source, PhotoSourceParameters):
                 drawn = views[source.name]
+            elif isinstance(source, StreamSourceParameters):
+                drawn = ShardStream(source)
             elif isinstance(source, CompositeSourceParameters):
                 drawn = _composites(source, photos, views)
             else:

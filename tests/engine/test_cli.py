@@ -28,6 +28,8 @@ COMMANDS = [
     ["embed"],
     ["serve"],
     ["simulate"],
+    ["run"],
+    ["rollback"],
     ["checkpoints"],
     ["checkpoints", "list"],
     ["checkpoints", "info"],
@@ -115,7 +117,7 @@ def test_debug_shows_where_an_error_came_from(monkeypatch):
 def test_a_missing_argument_is_a_usage_error():
     outcome = invoke("status")
     assert outcome.exit_code == 2
-    assert "RUN" in outcome.stderr
+    assert "WHERE" in outcome.stderr
 
 
 # --- auto ------------------------------------------------------------------------------------

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 
@@ -20,6 +12,7 @@ from pipelines.status import run_status
 from pipelines.storage import Folder
 from stages.records import ImageRow
 from stages.rle import Rle
+from tests.object_store import endpoint, store  # noqa: F401 - fixtures
 from tests.pipelines.runs import make_photos, run_quickly
 
 # botocore and aiohttp leave closing to the interpreter's end; that is theirs, not ours.
@@ -28,63 +21,11 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    address = f"http://127.0.0.1:{free_port()}"
-    program = "from moto.server import main; import sys; main(sys.argv[1:])"
-    command = [sys.executable, "-c", program, "-H", "127.0.0.1", "-p", address.rsplit(":", 1)[1]]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(address)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def wait_for(address: str) -> None:
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            with urllib.request.urlopen(f"{address}/moto-api/", timeout=5):
-                return
-        except (URLError, ConnectionError, TimeoutError):
-            assert time.monotonic() < deadline, "the S3 server did not start"
-            time.sleep(0.2)
-
-
-@pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The environment that s3fs reads, also in workers; gives the filesystem."""
-    settings = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    filesystem = s3fs.S3FileSystem()
-    if not filesystem.exists("bucket"):
-        filesystem.mkdir("bucket")
-    yield filesystem
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_from_and_to_s3_gives_the_same_shards_but_for_addresses(
-    tmp_path: Path, store: Any, workers: int
+    tmp_path: Path,
+    store: Any,  # noqa: F811
+    workers: int,
 ) -> None:
     photos = make_photos(tmp_path / "photos", 5)
     source, out = f"s3://bucket/{workers}/photos", f"s3://bucket/{workers}/run"
@@ -115,7 +56,7 @@ def segmentations(row: ImageRow) -> list[Rle]:
     return sorted(mask.segmentation for mask in row.masks)
 
 
-def test_a_run_on_s3_resumes(tmp_path: Path, store: Any) -> None:
+def test_a_run_on_s3_resumes(tmp_path: Path, store: Any) -> None:  # noqa: F811
     photos, out = make_photos(tmp_path / "photos", 4), "s3://bucket/resumed"
     run_quickly(photos, out)
     name = "shards/part-00001-of-00002.parquet"

@@ -1,0 +1,286 @@
+"""The ledger: one small file for each finished step, written whole, never changed.
+
+`ledger/000007.json` is the seventh thing that happened. A rollback is an entry too: it makes
+earlier ones void and deletes nothing. The order is that of the numbers, so clocks do not matter;
+a number is taken by creating its file, which succeeds once, so two writers cannot both go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.errors import ConfigurationError, StopError
+from pipelines.manifest import timestamp, versions
+from pipelines.storage import Folder
+from stages.ids import digest
+
+ENGINE_FILE: Final = "engine.json"
+ENTRIES: Final = "ledger"
+_ALSO_OURS: Final = frozenset({"lock", "lock.json", "_tmp"})
+
+
+class Entry(BaseModel):
+    """One finished step, or one rollback.
+
+    Attributes:
+        number: its place in the order of things.
+        kind: a step, or a rollback to before `round`.
+        round: 0 is what was there before the first round.
+        step: its name.
+        generation: how often the round was begun anew after rollbacks, from 1.
+        inputs, outputs: addresses relative to the engine's folder, or model ids, by what they are.
+        counts: photos, masks, clicks and the like.
+        figures: measured results.
+        settings: the part of the configuration that the step depends on.
+        settings_digest: of it.
+        model_id: of the checkpoint that the step used or made.
+        reason: in words, where something was decided.
+        code: versions of what took part.
+        finished: when, in UTC; for people, nothing is ordered by it.
+        seconds: that the last attempt took.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["step", "rollback"] = "step"
+    number: int
+    round: int
+    step: str
+    generation: int
+    inputs: dict[str, str] = Field(default_factory=dict)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    counts: dict[str, float] = Field(default_factory=dict)
+    figures: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    settings_digest: str = ""
+    model_id: str | None = None
+    reason: str | None = None
+    code: dict[str, str] = Field(default_factory=dict)
+    finished: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step gives the ledger; fields as in `Entry`."""
+
+    inputs: Mapping[str, str] | None = None
+    outputs: Mapping[str, str] | None = None
+    counts: Mapping[str, float] | None = None
+    figures: Mapping[str, Any] | None = None
+    model_id: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class StepKey:
+    """Which step: its round, the round's generation, its name."""
+
+    round: int
+    generation: int
+    step: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What has happened so far.
+
+    Attributes:
+        folder: the engine's.
+        entries: all of them, in order.
+    """
+
+    folder: Folder
+    entries: tuple[Entry, ...]
+
+    @property
+    def standing(self) -> tuple[Entry, ...]:
+        """Steps that no later rollback made void."""
+        standing: list[Entry] = []
+        for entry in self.entries:
+            if entry.kind == "rollback":
+                standing = [other for other in standing if other.round < entry.round]
+            else:
+                standing.append(entry)
+        return tuple(standing)
+
+    def generation(self, number: int) -> int:
+        """How often a round was begun anew, from 1."""
+        undone = [e for e in self.entries if e.kind == "rollback" and e.round <= number]
+        return 1 + len(undone)
+
+    def find(self, number: int, step: str) -> Entry | None:
+        """A standing step of a round."""
+        found = [e for e in self.standing if e.round == number and e.step == step]
+        return found[-1] if found else None
+
+    def last(self, step: str, *, before: int | None = None) -> Entry | None:
+        """The newest standing step of this name, of rounds before `before` where it is given."""
+        found = [
+            e for e in self.standing if e.step == step and (before is None or e.round < before)
+        ]
+        return found[-1] if found else None
+
+    def with_step(
+        self, key: StepKey, outcome: Outcome, settings: Mapping[str, Any], seconds: float
+    ) -> Ledger:
+        """Commits a step.
+
+        Raises:
+            StopError: if another process has committed something meanwhile.
+        """
+        return self._appended(
+            Entry(
+                number=len(self.entries) + 1,
+                round=key.round,
+                step=key.step,
+                generation=key.generation,
+                inputs=dict(outcome.inputs or {}),
+                outputs=dict(outcome.outputs or {}),
+                counts=dict(outcome.counts or {}),
+                figures=dict(outcome.figures or {}),
+                settings=dict(settings),
+                settings_digest=settings_digest(settings),
+                model_id=outcome.model_id,
+                reason=outcome.reason,
+                code=versions(),
+                finished=timestamp(),
+                seconds=round(seconds, 3),
+            )
+        )
+
+    def rolled_back(self, number: int) -> Ledger:
+        """Makes a round and all later ones void.
+
+        Raises:
+            ConfigurationError: if nothing of it stands.
+        """
+        if not any(entry.round >= number for entry in self.standing):
+            last = max((entry.round for entry in self.standing), default=None)
+            known = "nothing was done yet" if last is None else f"the last one is round {last}"
+            raise ConfigurationError(
+                f"{self.folder.address}: there is nothing of round {number} to roll back: {known}"
+            )
+        return self._appended(
+            Entry(
+                kind="rollback",
+                number=len(self.entries) + 1,
+                round=number,
+                step="rollback",
+                generation=self.generation(number),
+                reason=f"rounds from {number} on are void; their folders stay",
+                code=versions(),
+                finished=timestamp(),
+            )
+        )
+
+    def _appended(self, entry: Entry) -> Ledger:
+        name = entry_name(entry.number)
+        try:
+            self.folder.create(name, entry.model_dump_json(indent=1).encode())
+        except FileExistsError:
+            raise StopError(
+                f"{self.folder.address}/{name} is there already: another process writes to this "
+                "ledger. Nothing was overwritten; run the same command again when it has ended."
+            ) from None
+        return Ledger(self.folder, (*self.entries, entry))
+
+
+def entry_name(number: int) -> str:
+    """Where an entry stands."""
+    return f"{ENTRIES}/{number:06d}.json"
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """16 hex digits of a part of the configuration."""
+    return digest(json.dumps(settings, sort_keys=True, separators=(",", ":")))
+
+
+def open_ledger(address: str, *, begin: bool = False) -> Ledger:
+    """The ledger of an engine's folder.
+
+    Args:
+        address: of the folder.
+        begin: whether to begin one where there is none.
+
+    Raises:
+        ConfigurationError: if the folder is somebody else's, its ledger is damaged, or there is
+            none.
+    """
+    folder = Folder(address)
+    names = set(folder.names())
+    if ENGINE_FILE not in names:
+        if names - _ALSO_OURS:
+            some = ", ".join(sorted(names - _ALSO_OURS)[:3])
+            raise ConfigurationError(
+                f"{address}: holds other things ({some}) and no {ENGINE_FILE}, so it is no "
+                "engine's folder. Nothing was written; give another `out`."
+            )
+        if not begin:
+            raise ConfigurationError(f"{address}: no engine was run here yet (no {ENGINE_FILE})")
+        about = {"kind": "mask-engine engine", "format_version": 1, "created": timestamp()}
+        folder.write(ENGINE_FILE, json.dumps(about, indent=1).encode())
+    _refuse_foreign(folder)
+    return Ledger(folder, _entries(folder))
+
+
+def is_engine(address: str) -> bool:
+    """Whether an engine was run in this folder."""
+    return Folder(address).exists(ENGINE_FILE)
+
+
+def _refuse_foreign(folder: Folder) -> None:
+    try:
+        about = json.loads(folder.read(ENGINE_FILE))
+        ours = about["kind"] == "mask-engine engine" and about["format_version"] == 1
+    except (ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise ConfigurationError(
+            f"{folder.address}/{ENGINE_FILE}: another program or a newer version wrote this "
+            "ledger. Nothing was touched; give another `out`, or use the version that began it."
+        )
+
+
+def _entries(folder: Folder) -> tuple[Entry, ...]:
+    names = [name for name in folder.names(ENTRIES) if name.endswith(".json")]
+    entries = []
+    for place, name in enumerate(names, start=1):
+        if name != entry_name(place).rsplit("/", 1)[-1]:
+            raise ConfigurationError(
+                f"{folder.address}/{ENTRIES}: entry {place} is missing (found {name} in its "
+                "place), so nobody can say what was done. Nothing was touched; bring it back."
+            )
+        entries.append(_entry(folder, f"{ENTRIES}/{name}", place))
+    return tuple(entries)
+
+
+def _entry(folder: Folder, name: str, number: int) -> Entry:
+    try:
+        entry = Entry.model_validate_json(folder.read(name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigurationError(
+            f"{folder.address}/{name}: not an entry that this version wrote ({where}: "
+            f"{first['msg']}). Nothing was touched."
+        ) from None
+    if entry.number != number:
+        raise ConfigurationError(
+            f"{folder.address}/{name}: says that it is entry {entry.number}; files of two ledgers "
+            "were mixed. Nothing was touched."
+        )
+    return entry
+
+
+def describe_rounds(numbers: Sequence[int]) -> str:
+    """`round 2`, `rounds 2, 3 and 5`."""
+    unique = [str(number) for number in sorted(set(numbers))]
+    if len(unique) == 1:
+        return f"round {unique[0]}"
+    return f"rounds {', '.join(unique[:-1])} and {unique[-1]}"

@@ -1,0 +1,221 @@
+"""One engine at a time in a folder: a file lock on local disks, a lease on S3.
+
+The file lock ends with its process, however that ends. The lease is an object that its holder
+rewrites every few seconds with conditional requests; who finds one unchanged for a while, by its
+own stopwatch, takes it over. Other stores offer neither, and are refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from model.errors import ConfigurationError, StopError
+from pipelines.storage import Folder, can_create_once, is_local
+
+LOCK_FILE: Final = "lock"
+LEASE_FILE: Final = "lock.json"
+BEAT_SECONDS: Final = 5.0
+LEASE_SECONDS: Final = 30.0
+
+
+class Lock:
+    """A lock that is held; asked before every commit."""
+
+    def __init__(self) -> None:
+        self._lost = threading.Event()
+
+    def lose(self) -> None:
+        """Notes that somebody else has it now."""
+        self._lost.set()
+
+    def check(self) -> None:
+        """Raises StopError if the lock was lost."""
+        if self._lost.is_set():
+            raise StopError(
+                "the lock on the engine's folder was lost (this machine was stopped or cut off "
+                "for long, and another process took over). Nothing was committed; run the same "
+                "command again when that one has ended."
+            )
+
+
+@contextlib.contextmanager
+def engine_lock(folder: Folder) -> Iterator[Lock]:
+    """Holds the folder while the block runs.
+
+    Raises:
+        ConfigurationError: if another process holds it, or the store cannot be locked.
+    """
+    if is_local(folder.filesystem):
+        with _file_lock(folder) as lock:
+            yield lock
+    elif can_create_once(folder.filesystem):
+        with _lease(folder) as lock:
+            yield lock
+    else:
+        raise ConfigurationError(
+            f"{folder.address}: an engine's ledger needs a local disk or S3. On this store two "
+            "calls at once could not be told from each other, so nothing was started."
+        )
+
+
+@contextlib.contextmanager
+def _file_lock(folder: Folder) -> Iterator[Lock]:
+    path = Path(folder.path(LOCK_FILE))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder.address}: cannot be written ({type(error).__name__}: {error})"
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise ConfigurationError(_held(folder, file.read().strip() or "another process")) from (
+                None
+            )
+        file.seek(0)
+        file.truncate()
+        file.write(_who())
+        file.flush()
+        yield Lock()
+
+
+@contextlib.contextmanager
+def _lease(folder: Folder) -> Iterator[Lock]:
+    store = _LeaseObject(folder)
+    store.take()
+    lock, ended = Lock(), threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            if not store.renew():
+                lock.lose()
+                return
+
+    thread = threading.Thread(target=beat, daemon=True, name="lease")
+    thread.start()
+    try:
+        yield lock
+    finally:
+        ended.set()
+        thread.join()
+        store.release()
+
+
+class _LeaseObject:
+    """The object on S3, and the tag of the version that is ours."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._bucket, self._key, _ = folder.filesystem.split_path(folder.path(LEASE_FILE))
+        self._tag = ""
+
+    def take(self) -> None:
+        try:
+            self._folder.create(LEASE_FILE, _lease_text())
+        except FileExistsError:
+            self._take_over(self._patiently())
+        else:
+            self._tag = self._tag_now()
+
+    def renew(self) -> bool:
+        """Rewrites it if it is still ours; passing troubles of the network are not a loss."""
+        try:
+            self._put(self._tag)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return self._tag_now() == self._tag
+        return True
+
+    def release(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._tag_now() == self._tag:
+                self._folder.remove(LEASE_FILE)
+
+    def _patiently(self) -> str:
+        """The tag of a lease whose holder shows no sign of life.
+
+        Raises:
+            ConfigurationError: if it does.
+        """
+        seen, holder = self._tag_now(), self._holder()
+        deadline = time.monotonic() + LEASE_SECONDS
+        while time.monotonic() < deadline and not _is_dead_here(holder):
+            time.sleep(BEAT_SECONDS / 5)
+            if self._tag_now() != seen:
+                raise ConfigurationError(_held(self._folder, str(holder.get("who", "?"))))
+        return seen
+
+    def _take_over(self, tag: str) -> None:
+        try:
+            self._put(tag)
+        except OSError:
+            raise ConfigurationError(_held(self._folder, "another process")) from None
+
+    def _put(self, tag: str) -> None:
+        answer = self._folder.filesystem.call_s3(
+            "put_object", Bucket=self._bucket, Key=self._key, Body=_lease_text(), IfMatch=tag
+        )
+        self._tag = answer["ETag"]
+
+    def _tag_now(self) -> str:
+        self._folder.filesystem.invalidate_cache()
+        try:
+            return str(self._folder.filesystem.info(self._folder.path(LEASE_FILE))["ETag"])
+        except FileNotFoundError:
+            return ""
+
+    def _holder(self) -> dict[str, Any]:
+        try:
+            holder = json.loads(self._folder.read(LEASE_FILE))
+        except (OSError, ValueError):
+            return {}
+        return holder if isinstance(holder, dict) else {}
+
+
+def _lease_text() -> bytes:
+    about = {
+        "who": _who(),
+        "machine": platform.node(),
+        "process": os.getpid(),
+        "beat": uuid.uuid4().hex,
+    }
+    return json.dumps(about).encode()
+
+
+def _who() -> str:
+    return f"process {os.getpid()} on {platform.node()}"
+
+
+def _is_dead_here(holder: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that is no more."""
+    if holder.get("machine") != platform.node() or not isinstance(holder.get("process"), int):
+        return False
+    try:
+        os.kill(holder["process"], 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _held(folder: Folder, who: str) -> str:
+    return (
+        f"{folder.address}: {who} is at work here. Two at once would undo each other's steps, so "
+        "this call did nothing; `mask-engine status` says how far it is."
+    )

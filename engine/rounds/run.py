@@ -1,0 +1,127 @@
+"""The engine: from the ledger to the next step, until all is done or people have to do theirs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from engine.console import note
+from engine.rounds.changes import refuse_changes
+from engine.rounds.context import Context, Tools
+from engine.rounds.ledger import Entry, Ledger, StepKey, open_ledger, settings_digest
+from engine.rounds.lock import engine_lock
+from engine.rounds.people import WaitingForPeopleError
+from engine.rounds.settings import EngineSettings
+from engine.rounds.steps import Step, steps_of
+from pipelines.storage import Folder
+
+BEGUN: Final = "begun-{step}.json"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something that happened to a step.
+
+    Attributes:
+        what: begun (nothing done yet), made (done, not in the ledger), committed (in the ledger).
+        round, step: which one.
+        entry: its entry, once it is committed.
+    """
+
+    what: Literal["begun", "made", "committed"]
+    round: int
+    step: str
+    entry: Entry | None = None
+
+
+Observer = Callable[[Moment], None]
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Where a call ended.
+
+    Attributes:
+        ledger: as it stands.
+        waiting: what the engine waits for, None if everything is done.
+    """
+
+    ledger: Ledger
+    waiting: WaitingForPeopleError | None = None
+
+
+def run_engine(
+    settings: EngineSettings,
+    *,
+    tools: Tools | None = None,
+    observe: Observer = lambda moment: None,
+) -> Stopped:
+    """Does every step that is not done, in order; killed anywhere, the next call goes on.
+
+    Args:
+        settings: the engine.
+        tools: what makes models and trains them; the real ones if None.
+        observe: called before a step, between its work and its commit, and after the commit.
+
+    Raises:
+        ConfigurationError: before any work: another call is at it, the folder is foreign, or the
+            configuration has changed for what is done.
+        StopError: if a step cannot be done; nothing of it is in the ledger.
+    """
+    folder = Folder(settings.out)
+    _ = open_ledger(settings.out, begin=False) if folder.exists("engine.json") else None
+    with engine_lock(folder) as lock:
+        ledger = open_ledger(settings.out, begin=True)
+        refuse_changes(ledger, settings)
+        for number, step in all_steps(settings):
+            if ledger.find(number, step.name) is not None:
+                continue
+            context = context_of(settings, number, ledger, tools or Tools())
+            try:
+                ledger = _do(context, step, lock.check, observe)
+            except WaitingForPeopleError as waiting:
+                return Stopped(ledger, waiting)
+    return Stopped(ledger)
+
+
+def all_steps(settings: EngineSettings) -> Iterator[tuple[int, Step]]:
+    """Every step of the engine with its round, in order."""
+    rounds = len(settings.flat_rounds())
+    for number in range(rounds + 1 + settings.controls):
+        for step in steps_of(number, rounds):
+            yield number, step
+
+
+def context_of(settings: EngineSettings, number: int, ledger: Ledger, tools: Tools) -> Context:
+    """What a step of a round gets."""
+    rounds = settings.flat_rounds()
+    its = rounds[number - 1] if 1 <= number <= len(rounds) else None
+    return Context(settings, number, its, ledger, tools)
+
+
+def _do(context: Context, step: Step, check: Callable[[], None], observe: Observer) -> Ledger:
+    number = context.number
+    depends_on = step.depends_on(context.settings, context.round)
+    begun = context.place(BEGUN.format(step=step.name))
+    observe(Moment("begun", number, step.name))
+    context.folder.write(begun, json.dumps(depends_on, indent=1, sort_keys=True).encode())
+    started = time.monotonic()
+    note(f"round {number}, {step.name}: {step.what}")
+    outcome = step.make(context)
+    seconds = time.monotonic() - started
+    observe(Moment("made", number, step.name))
+    check()
+    key = StepKey(number, context.ledger.generation(number), step.name)
+    ledger = context.ledger.with_step(key, outcome, depends_on, seconds)
+    observe(Moment("committed", number, step.name, ledger.entries[-1]))
+    if outcome.reason:
+        note(f"  {outcome.reason}")
+    return ledger
+
+
+def digest_of(settings: EngineSettings) -> str:
+    """16 hex digits of the whole configuration."""
+    return settings_digest(settings.model_dump(mode="json"))

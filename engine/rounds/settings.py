@@ -1,0 +1,203 @@
+"""A whole engine as a user states it: the pool of photos, the rounds, and what decides between."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.configuration import build, parse_assignments, read_yaml
+from engine.rounds.gate import GateParameters
+from engine.rounds.recipe import RoundTraining
+from engine.simulation.annotator import AnnotatorParameters
+from engine.training.parameters import TrainingConfiguration
+from pipelines.storage import open_filesystem
+from stages.joining import JoinParameters
+from stages.photos import PhotoLimits
+
+STRICT: Final = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+Stage = Literal["assisted_manual", "semi_automatic", "automatic"]
+
+
+class Pool(BaseModel):
+    """The photos that rounds take from."""
+
+    model_config = STRICT
+
+    source: str = Field(
+        description="Photos: a folder, a glob, a .txt file of addresses, or an fsspec URL."
+    )
+    name: str | None = Field(
+        default=None, min_length=1, description="Name of the source, part of every id."
+    )
+    limits: PhotoLimits = Field(
+        default_factory=PhotoLimits, description="What a photo may cost before it is refused."
+    )
+
+
+class People(BaseModel):
+    """Who confirms: people in Label Studio, or an annotator made of known masks."""
+
+    model_config = STRICT
+
+    kind: Literal["simulated", "label_studio"] = "simulated"
+    truth: str | None = Field(
+        default=None, description="simulated: COCO file of the known masks, seen by nobody else."
+    )
+    annotator: AnnotatorParameters = Field(
+        default_factory=AnnotatorParameters, description="simulated: how the annotator works."
+    )
+    label_studio: dict[str, Any] = Field(
+        default_factory=dict,
+        description="label_studio: settings of `mask-engine assist` (server, backend, names, ...).",
+    )
+
+    @model_validator(mode="after")
+    def _knows_what_it_needs(self) -> People:
+        if self.kind == "simulated" and self.truth is None:
+            raise ValueError("people.kind is simulated, so people.truth has to name a COCO file")
+        return self
+
+
+class HeldOut(BaseModel):
+    """Known masks that no round sees: checkpoints are compared on them."""
+
+    model_config = STRICT
+
+    truth: str = Field(description="COCO file of known masks; every object of a photo in it.")
+    images: str | None = Field(default=None, description="Folder of its photos. [beside the file]")
+    photos: int | None = Field(default=None, gt=0, description="At most so many photos.")
+    masks: int = Field(default=300, gt=0, description="Masks that are clicked on.")
+    masks_per_photo: int = Field(default=15, gt=0, description="At most so many of one photo.")
+    most_clicks: int = Field(default=20, ge=1, le=20, description="Clicks on a mask.")
+    preset: str = Field(default="fast", description="Of the automatic masks.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the automatic stage that differ from it."
+    )
+    seed: int = Field(default=0, description="Of the choice of masks, and of intervals.")
+
+
+class ExistingMasks(BaseModel):
+    """Masks that are there before the first round."""
+
+    model_config = STRICT
+
+    format: Literal["coco", "sa1b", "run"]
+    path: str = Field(description="COCO's JSON file, SA-1B's folder, or a run's folder.")
+    photos: str | None = Field(default=None, description="Where the photos are, if elsewhere.")
+
+
+class Choice(BaseModel):
+    """How a round's photos are chosen."""
+
+    model_config = STRICT
+
+    count: int = Field(gt=0, description="Photos of the round.")
+    order: Literal["in_order", "random", "least_sure"] = Field(
+        default="in_order",
+        description="in order of their paths; at random; or where the model is least sure.",
+    )
+    looked_at: int = Field(
+        default=4,
+        ge=1,
+        description="least_sure: so many times `count` photos are tried, the worst are taken.",
+    )
+
+
+class Proposing(BaseModel):
+    """The model's own masks, before anybody looks at them."""
+
+    model_config = STRICT
+
+    preset: str = Field(default="fast", description="Named settings: default, fast or sa1b.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the automatic stage that differ from it."
+    )
+    workers: int = Field(default=1, ge=1, le=1024, description="Processes side by side.")
+
+
+class RoundSettings(BaseModel):
+    """One round, or several alike."""
+
+    model_config = STRICT
+
+    stage: Stage
+    repeat: int = Field(default=1, ge=1, le=100, description="So many rounds like this.")
+    photos: Choice
+    objects_per_photo: int | None = Field(
+        default=None, ge=1, description="People's budget: the most prominent objects of a photo."
+    )
+    sure_predicted_iou: float = Field(
+        default=0.88, description="semi_automatic: masks at least this sure are shown to people."
+    )
+    proposing: Proposing = Field(default_factory=Proposing, description="The model's own masks.")
+    train: RoundTraining | None = Field(
+        default=None, description="How the model is retrained; the engine's `train` if unset."
+    )
+    gate: GateParameters | None = Field(
+        default=None, description="What a candidate has to reach; the engine's `gate` if unset."
+    )
+
+
+class EngineSettings(BaseModel):
+    """`mask-engine run FILE`: everything from the first photo to the last checkpoint."""
+
+    model_config = STRICT
+
+    out: str = Field(description="The engine's folder: a path or an s3:// address.")
+    scratch: str | None = Field(
+        default=None, description="Local folder for training, where `out` is no local path."
+    )
+    data_root: str = Field(default=".", description="Relative addresses of data begin here.")
+    pool: Pool
+    people: People
+    held_out: HeldOut
+    existing: tuple[ExistingMasks, ...] = Field(
+        default=(), strict=False, description="Masks of round 0."
+    )
+    start: str = Field(default="starter", description="The first model: a name or a file.")
+    first: TrainingConfiguration | None = Field(
+        default=None, description="Trains the first model instead: as `mask-engine train` does."
+    )
+    rounds: tuple[RoundSettings, ...] = Field(min_length=1, strict=False)
+    data: JoinParameters = Field(
+        default_factory=JoinParameters, description="How a round's data set is put together."
+    )
+    train: RoundTraining = Field(default_factory=RoundTraining, description="Retraining.")
+    gate: GateParameters = Field(default_factory=GateParameters, description="Promotion.")
+    controls: bool = Field(
+        default=False,
+        description="After the last round: the same clicks without retraining, and retraining on "
+        "automatic masks alone.",
+    )
+    seed: int = Field(default=0, description="Of every choice.")
+    threads: int | None = Field(default=None, ge=1, description="Of the model; the cores if unset.")
+    device: str = Field(default="cpu", description="cpu, cuda or mps.")
+
+    def under_root(self, address: str) -> str:
+        """An address of data, relative ones below `data_root`."""
+        if "://" in address or os.path.isabs(os.path.expanduser(address)):
+            return address
+        if "://" in self.data_root:
+            return f"{self.data_root.rstrip('/')}/{address}"
+        return os.path.join(open_filesystem(self.data_root)[1], address)
+
+    def flat_rounds(self) -> tuple[RoundSettings, ...]:
+        """One entry a round; round 1 is the first."""
+        return tuple(
+            entry.model_copy(update={"repeat": 1})
+            for entry in self.rounds
+            for _ in range(entry.repeat)
+        )
+
+
+def read_engine(config: str, pairs: Sequence[str] = ()) -> EngineSettings:
+    """Reads an engine's configuration; `key=value` pairs win over it.
+
+    Raises:
+        ConfigurationError: naming the key that is wrong, unknown or missing.
+    """
+    return build(EngineSettings, [read_yaml(config), parse_assignments(pairs)], origin=config)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.rounds.gate import MEASURES, GateParameters, judge, value_of
+from engine.rounds.measured import Measured, MeasuredPhoto
+from model.errors import ConfigurationError
+
+
+def measured(
+    clicks: float,
+    *,
+    spread: float = 0.3,
+    recall: float = 0.5,
+    proposals: int = 10,
+    photos: int = 20,
+    seed: int = 0,
+) -> Measured:
+    rng = np.random.default_rng(seed)
+    entries = []
+    for number in range(photos):
+        needed = (clicks + spread * rng.normal(size=5)).tolist()
+        entries.append(
+            MeasuredPhoto(
+                path=f"{number}.png",
+                clicks={"85": needed, "90": needed},
+                iou_1=[0.6] * 5,
+                truths=10,
+                proposals=proposals,
+                recall={"100": recall, "1000": recall},
+                found=5,
+                untouched=2,
+            )
+        )
+    return Measured(model_id="0" * 16, photos=entries)
+
+
+def test_a_clear_gain_is_promoted_with_its_reason() -> None:
+    verdict = judge(measured(6.0), measured(4.0, seed=1), GateParameters())
+
+    assert verdict.promoted
+    assert "clicks to 90 % IoU" in verdict.reason
+    assert "better" in verdict.reason
+
+
+def test_chance_does_not_promote() -> None:
+    promoted = [
+        judge(
+            measured(6.0, spread=3, seed=2 * seed),
+            measured(6.0, spread=3, seed=2 * seed + 1),
+            GateParameters(margin=0.0),
+        ).promoted
+        for seed in range(60)
+    ]
+
+    # The interval is two-sided at 95 %: one in forty, and 60 tries.
+    assert sum(promoted) <= 5
+
+
+def test_a_gain_below_the_margin_keeps_the_old_model() -> None:
+    verdict = judge(
+        measured(6.0, spread=0.0), measured(5.95, spread=0.0), GateParameters(margin=0.02)
+    )
+
+    assert not verdict.promoted
+    assert "less than the margin of 2.0%" in verdict.reason
+
+
+def test_a_model_that_forgot_automatic_masks_is_caught() -> None:
+    verdict = judge(measured(6.0), measured(3.0, recall=0.2, seed=1), GateParameters())
+
+    assert not verdict.promoted
+    assert "AR@100 of automatic masks 0.500 -> 0.200, 60.0% worse" in verdict.reason
+    assert "over the tolerance of 10.0%" in verdict.reason
+
+
+def test_a_model_that_finds_ten_times_too_many_is_caught() -> None:
+    verdict = judge(measured(6.0), measured(3.0, proposals=100, seed=1), GateParameters())
+
+    assert not verdict.promoted
+    assert "too many or too few" in verdict.reason
+
+
+def test_other_masks_cannot_be_compared() -> None:
+    with pytest.raises(ConfigurationError, match="not of the same masks"):
+        judge(measured(6.0), measured(4.0, photos=19), GateParameters())
+
+
+def test_every_measure_is_a_ratio_over_photos() -> None:
+    values = {name: value_of(name, measured(6.0, spread=0.0)) for name in MEASURES}
+
+    assert values == pytest.approx(
+        {
+            "clicks_85": 6.0,
+            "clicks_90": 6.0,
+            "iou_1": 0.6,
+            "ar_100": 0.5,
+            "ar_1000": 0.5,
+            "count_error": 0.0,
+        }
+    )

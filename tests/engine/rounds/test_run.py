@@ -1,0 +1,309 @@
+"""A whole engine from the first photo to the last promotion, and what it does with trouble."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.rounds import ledger as ledger_module
+from engine.rounds.context import Tools
+from engine.rounds.ledger import Ledger, open_ledger
+from engine.rounds.lock import engine_lock
+from engine.rounds.run import Moment, Stopped, run_engine
+from engine.rounds.status import plan_lines, status_json, status_lines
+from engine.training.parameters import TrainingConfiguration
+from engine.training.run import TrainingResult
+from model.errors import ConfigurationError, StopError
+from pipelines.shards import read_rows
+from pipelines.storage import Folder
+from tests.engine.rounds.engines import (
+    FAKE_TOOLS,
+    QUICK,
+    SkillOf,
+    learn,
+    make_data,
+    settings_of,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Stopped]:
+    settings = settings_of(data, tmp_path_factory.mktemp("engine") / "out", controls=True)
+    return settings, run_engine(settings, tools=FAKE_TOOLS)
+
+
+def quickly(data: Path, out: Path, **changes: Any) -> Stopped:
+    one_round = [{"stage": "assisted_manual", "photos": {"count": 1}}]
+    return run_engine(settings_of(data, out, **({"rounds": one_round} | changes)), tools=FAKE_TOOLS)
+
+
+def names(ledger: Ledger) -> list[tuple[int, str]]:
+    return [(entry.round, entry.step) for entry in ledger.standing]
+
+
+def test_every_step_of_every_round_is_in_the_ledger_once(finished: tuple[Any, Stopped]) -> None:
+    _, stopped = finished
+    done = names(stopped.ledger)
+
+    assert len(done) == len(set(done)) == 4 + 3 * 8 + 4
+    assert [entry.number for entry in stopped.ledger.entries] == list(range(1, len(done) + 1))
+    assert all(entry.code["mask-engine"] for entry in stopped.ledger.entries)
+    assert all(entry.settings_digest for entry in stopped.ledger.entries)
+
+
+def test_better_candidates_are_promoted_and_the_reason_is_kept(
+    finished: tuple[Any, Stopped],
+) -> None:
+    _, stopped = finished
+    promoted = [e for e in stopped.ledger.standing if e.step == "promote" and e.outputs]
+
+    assert [e.model_id for e in promoted[:3]] == [f"{skill:016x}" for skill in range(3)]
+    assert "IoU after one click" in (promoted[1].reason or "")
+    assert promoted[1].figures["replaces"] == f"{0:016x}"
+    assert stopped.ledger.folder.exists(promoted[1].outputs["checkpoint"])
+
+
+def test_rounds_take_other_photos_and_join_what_came_of_them(
+    finished: tuple[Any, Stopped],
+) -> None:
+    settings, stopped = finished
+    ledger = stopped.ledger
+    planned = [e.counts["photos"] for e in ledger.standing if e.step == "plan"]
+    last = ledger.find(3, "build")
+
+    assert planned == [2, 2, 1]
+    assert last is not None
+    rows = list(read_rows(f"{settings.out}/{last.outputs['train']}"))
+    assert len({row.ref.image_id for row in rows}) == 5
+    assert all(row.image for row in rows)
+    assert {row.round for row in rows} == {1, 2, 3}
+
+
+def test_controls_do_the_same_without_retraining_and_without_people(
+    finished: tuple[Any, Stopped],
+) -> None:
+    _, stopped = finished
+    same, alone = stopped.ledger.last("same-clicks"), stopped.ledger.last("machine-evaluate")
+
+    assert same is not None
+    assert same.model_id == f"{0:016x}"
+    assert alone is not None
+    assert set(alone.figures["gain_of_rounds"]) >= {"clicks_90", "iou_1", "ar_1000"}
+
+
+def test_a_finished_engine_has_nothing_to_do(finished: tuple[Any, Stopped]) -> None:
+    settings, stopped = finished
+    moments: list[Moment] = []
+
+    again = run_engine(settings, tools=FAKE_TOOLS, observe=moments.append)
+
+    assert not moments
+    assert again.ledger.entries == stopped.ledger.entries
+
+
+def test_status_shows_rounds_effort_and_checkpoints(finished: tuple[Any, Stopped]) -> None:
+    settings, stopped = finished
+    text = "\n".join(status_lines(stopped.ledger, settings))
+
+    assert text.startswith("finished")
+    assert "2 semi_automatic" in text
+    assert "clicks a mask" in text
+    assert "AR@1000" in text
+    assert "again with the first model" in text
+    assert status_json(stopped.ledger, settings)["next"] is None
+    assert all(" done " in line for line in plan_lines(settings) if "evaluate" in line)
+
+
+def test_photos_that_the_model_is_least_sure_of_come_first(data: Path, tmp_path: Path) -> None:
+    least_sure = [
+        {
+            "stage": "assisted_manual",
+            "photos": {"count": 2, "order": "least_sure", "looked_at": 2},
+            "proposing": QUICK,
+        }
+    ]
+    entry = quickly(data, tmp_path / "out", rounds=least_sure).ledger.find(1, "plan")
+
+    assert entry is not None
+    assert entry.figures["doubt_of_chosen"] >= entry.figures["doubt_of_all"]
+
+
+def test_existing_masks_are_round_0(data: Path, tmp_path: Path) -> None:
+    existing = [{"format": "coco", "path": "pool.json", "photos": "pool"}]
+    ledger = quickly(data, tmp_path / "out", existing=existing).ledger
+    imported, built = ledger.find(0, "import"), ledger.find(1, "build")
+
+    assert imported is not None
+    assert imported.counts["masks"] == 12
+    assert built is not None
+    assert built.counts["train_photos"] == 6
+
+
+def test_a_second_call_at_once_says_so_and_does_nothing(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with (
+        engine_lock(Folder(str(out))),
+        pytest.raises(ConfigurationError, match=r"process \d+ on .* is at work here"),
+    ):
+        quickly(data, out)
+    assert not (out / "ledger").exists()
+
+
+def test_changes_and_rollbacks(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    quickly(data, out)
+
+    with pytest.raises(ConfigurationError, match=r"train\.steps was 5, now 6.*touches round 1"):
+        quickly(data, out, train={"steps": 6})
+    people = {"truth": "pool.json", "annotator": {"accept_iou": 0.7, "most_clicks": 2}}
+    with pytest.raises(ConfigurationError, match=r"accept_iou was 0\.6, now 0\.7"):
+        quickly(data, out, people=people)
+
+    # A change for rounds to come is welcome.
+    two = [{"stage": "assisted_manual", "photos": {"count": 1}, "repeat": 2}]
+    assert (2, "promote") in names(quickly(data, out, rounds=two).ledger)
+
+    rolled = open_ledger(str(out)).rolled_back(1)
+    assert {entry.round for entry in rolled.standing} == {0}
+    again = quickly(data, out, train={"steps": 7}).ledger
+    trained = again.find(1, "train")
+    assert trained is not None
+    assert (trained.counts["steps"], trained.generation) == (7, 2)
+    assert trained.outputs["checkpoint"] == "rounds/01-2/candidate.safetensors"
+    assert (out / "rounds/01/candidate.safetensors").exists()
+    with pytest.raises(ConfigurationError, match="nothing of round 9 to roll back"):
+        again.rolled_back(9)
+
+
+def test_a_round_without_photos_stops_and_the_ledger_stays(data: Path, tmp_path: Path) -> None:
+    greedy = [{"stage": "assisted_manual", "photos": {"count": 6}, "repeat": 2}]
+
+    with pytest.raises(StopError, match=r"round 2: none of the pool's 6 photos is left"):
+        quickly(data, tmp_path / "out", rounds=greedy)
+    assert names(open_ledger(str(tmp_path / "out")))[-1] == (1, "promote")
+
+
+def test_a_round_in_which_nobody_annotated_stops_and_the_ledger_stays(
+    data: Path, tmp_path: Path
+) -> None:
+    impatient = {"truth": "pool.json", "annotator": {"accept_iou": 1.0, "most_clicks": 1}}
+
+    with pytest.raises(StopError, match=r"round 1: nobody confirmed a mask in its 1 photos"):
+        quickly(data, tmp_path / "out", people=impatient)
+    assert names(open_ledger(str(tmp_path / "out")))[-1] == (1, "propose")
+
+
+def test_all_masks_rejected_stops_and_the_ledger_stays(data: Path, tmp_path: Path) -> None:
+    automatic = [{"stage": "automatic", "photos": {"count": 1}, "proposing": QUICK}]
+
+    with pytest.raises(StopError, match=r"not one mask is left for training \(model not sure"):
+        run_engine(
+            settings_of(data, tmp_path / "out", rounds=automatic, data={"sure_predicted_iou": 1.1}),
+            tools=FAKE_TOOLS,
+        )
+
+
+def nan_training(configuration: TrainingConfiguration, folder: Path) -> TrainingResult:
+    raise StopError("step 3: loss [nan]")
+
+
+def unlearn(configuration: TrainingConfiguration, folder: Path) -> TrainingResult:
+    """A training that diverges: what comes out is worse than what went in."""
+    result = learn(configuration, folder)
+    result.checkpoint.write_text("-3")
+    return TrainingResult(result.checkpoint, f"{-3 % 2**64:016x}", result.steps, 0.0)
+
+
+def test_a_loss_that_turns_nan_stops_and_the_next_call_goes_on(data: Path, tmp_path: Path) -> None:
+    one_round = [{"stage": "assisted_manual", "photos": {"count": 1}}]
+    settings = settings_of(data, tmp_path / "out", rounds=one_round)
+
+    with pytest.raises(StopError, match=r"training went wrong: step 3: loss \[nan\]"):
+        run_engine(settings, tools=Tools(SkillOf, nan_training))
+    assert names(open_ledger(settings.out))[-1] == (1, "build")
+    assert (1, "promote") in names(run_engine(settings, tools=FAKE_TOOLS).ledger)
+
+
+def test_a_training_that_diverges_is_kept_out_by_the_gate(data: Path, tmp_path: Path) -> None:
+    one_round = [{"stage": "assisted_manual", "photos": {"count": 1}}]
+    settings = settings_of(data, tmp_path / "out", rounds=one_round)
+
+    ledger = run_engine(settings, tools=Tools(SkillOf, unlearn)).ledger
+
+    promoted = ledger.find(1, "promote")
+    assert promoted is not None
+    assert promoted.outputs == {}
+    assert promoted.model_id == f"{0:016x}"
+    assert "less than the margin" in (promoted.reason or "")
+
+
+def test_a_foreign_folder_or_ledger_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"holds other things \(thesis\.txt\)"):
+        quickly(data, tmp_path / "foreign")
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / "engine.json").write_text('{"kind": "mask-engine engine"}')
+    with pytest.raises(ConfigurationError, match="another program or a newer version"):
+        quickly(data, tmp_path / "newer")
+
+
+def test_stores_that_cannot_be_locked_are_refused(data: Path) -> None:
+    with pytest.raises(ConfigurationError, match="needs a local disk or S3"):
+        run_engine(settings_of(data, "memory://engine"), tools=FAKE_TOOLS)
+
+
+def test_a_full_disk_at_a_commit_stops_and_the_next_call_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Folder.write
+
+    def full(self: Folder, name: str, data: bytes) -> None:
+        if "000006.json" in name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", full)
+    with pytest.raises(StopError, match="the disk is full"):
+        quickly(data, tmp_path / "out")
+    assert len(open_ledger(str(tmp_path / "out")).entries) == 5
+    monkeypatch.undo()
+    assert (1, "promote") in names(quickly(data, tmp_path / "out").ledger)
+
+
+def test_a_clock_that_runs_backwards_changes_nothing_and_a_hole_is_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    years = iter(range(2026, 1900, -1))
+    monkeypatch.setattr(ledger_module, "timestamp", lambda: f"{next(years)}-01-01T00:00:00+00:00")
+
+    ledger = quickly(data, out).ledger
+
+    assert [entry.number for entry in ledger.entries] == list(range(1, 13))
+    assert ledger.entries[0].finished > ledger.entries[-1].finished
+    assert open_ledger(str(out)).find(1, "promote") is not None
+    (out / "ledger" / "000003.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"entry 3 is missing \(found 000004\.json"):
+        quickly(data, out)
+
+
+def test_a_commit_that_another_process_was_faster_with_is_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def rival(moment: Moment) -> None:
+        if (moment.what, moment.step) == ("made", "plan"):
+            (out / "ledger" / "000005.json").write_text("{}")
+
+    with pytest.raises(StopError, match="another process writes to this ledger"):
+        run_engine(settings_of(data, out), tools=FAKE_TOOLS, observe=rival)
