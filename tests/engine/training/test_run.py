@@ -1,0 +1,152 @@
+"""Whole training runs, small: from a configuration to a checkpoint, killed, resumed and refused."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.configuration import build, parse_assignments, read_yaml
+from engine.training.journal import read_log
+from engine.training.parameters import TrainingConfiguration
+from engine.training.run import CHECKPOINT_NAME, train_run
+from model.checkpoints import load_checkpoint
+from model.errors import ConfigurationError, StopError
+from tests.engine.training.photo_factory import write_coco
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+SMALL = {
+    "data": {
+        "side_px": 64,
+        "images_per_step": 2,
+        "masks_per_image": 1,
+        "drawing_processes": 0,
+        "sources": [{"kind": "procedural"}],
+    },
+    "session": {
+        "start": "tiny",
+        "loop": {
+            "steps": 3,
+            "plain_steps": 3,
+            "rounds": {"round_shares": [1.0]},
+            "optimiser": {"warmup_steps": 2},
+        },
+    },
+    "log": {"figures_every_steps": 1, "overlays_every_steps": 0},
+    "data_names": ["procedural"],
+}
+
+
+SAVE_OFTEN = "log.save_every_seconds=0.001"
+
+
+def make_configuration(*pairs: str) -> TrainingConfiguration:
+    """A run of seconds; `key=value` pairs change it as --set does."""
+    return build(TrainingConfiguration, [SMALL, parse_assignments(pairs)], origin="test")
+
+
+def sources(*listed: dict[str, object]) -> str:
+    return f"data.sources={json.dumps(listed)}"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("train-*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_configuration_loads(path: Path) -> None:
+    assert build(TrainingConfiguration, [read_yaml(str(path))], origin=str(path)).data.sources
+
+
+def test_a_run_leaves_checkpoint_log_curves_and_pictures(tmp_path: Path) -> None:
+    result = train_run(make_configuration("log.overlays_every_steps=2"), tmp_path)
+
+    loaded = load_checkpoint(str(result.checkpoint))
+    assert (result.steps, loaded.model_id) == (3, result.model_id)
+    assert loaded.card.data == ("procedural",)
+    assert [line["step"] for line in read_log(tmp_path)] == [1, 2, 3]
+    assert (tmp_path / "curves.png").stat().st_size > 0
+    assert [p.name for p in (tmp_path / "overlays").iterdir()] == ["step-0000002.png"]
+
+
+def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    train_run(make_configuration(), tmp_path / "unbroken")
+
+    killed = tmp_path / "killed"
+    with _started(killed) as process:
+        _wait_for(lambda: (killed / "state.pt").exists(), process)
+        process.send_signal(signal.SIGKILL)
+    train_run(make_configuration(), killed)
+
+    expected, got = (folder / CHECKPOINT_NAME for folder in (tmp_path / "unbroken", killed))
+    assert expected.read_bytes() == got.read_bytes()
+
+
+def test_another_configuration_is_refused_by_what_differs(tmp_path: Path) -> None:
+    train_run(make_configuration(), tmp_path)
+    with pytest.raises(ConfigurationError, match=r"another configuration \(data differ\)"):
+        train_run(make_configuration("data.seed=7"), tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_state(tmp_path: Path) -> None:
+    huge = ["session.loop.optimiser.learning_rate=1.0e+30", "session.loop.steps=40"]
+    with pytest.raises(StopError, match="weights were not touched"):
+        train_run(make_configuration(*huge, SAVE_OFTEN), tmp_path)
+    assert (tmp_path / "state.pt").exists()
+    assert not (tmp_path / CHECKPOINT_NAME).exists()
+
+
+def test_photos_with_masks_are_trained_on(tmp_path: Path) -> None:
+    truth = write_coco(tmp_path / "coco")
+    boxes = sources({"kind": "coco", "name": "boxes", "path": str(truth)})
+    result = train_run(make_configuration(boxes), tmp_path / "run")
+    assert result.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"kind": "coco", "name": "lost", "path": "nowhere.json"}, "'lost': nowhere.json does"),
+        ({"kind": "composite", "over": "a", "cut_from": ["b"]}, "uses 'a', which is no source"),
+    ],
+)
+def test_a_wrong_source_is_refused_by_name(
+    tmp_path: Path, source: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        train_run(make_configuration(sources(source)), tmp_path)
+
+
+class _started:
+    """The same run in a process of its own, slowed so that a kill falls into its middle."""
+
+    def __init__(self, folder: Path) -> None:
+        configuration = make_configuration(SAVE_OFTEN).model_dump(mode="json")
+        program = (
+            "import json, sys, time\n"
+            "from pathlib import Path\n"
+            "from engine.training.parameters import TrainingConfiguration as Configuration\n"
+            "from engine.training.run import train_run\n"
+            "from model.training.session import TrainingSession\n"
+            "save = TrainingSession.save\n"
+            "TrainingSession.save = lambda self: (save(self), time.sleep(0.5))\n"
+            "train_run(Configuration.model_validate_json(sys.argv[1]), Path(sys.argv[2]))\n"
+        )
+        self._command = [sys.executable, "-c", program, json.dumps(configuration), str(folder)]
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        return self._process
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.monotonic() < deadline, "the run saved nothing for two minutes"
+        time.sleep(0.02)
