@@ -5,7 +5,6 @@ Nothing heavy is imported here or at the top of a command's module, so that `--h
 
 from __future__ import annotations
 
-import importlib
 import traceback
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Final
@@ -19,6 +18,7 @@ from engine.commands import (
     checkpoints,
     demo,
     embed,
+    evaluate,
     export,
     export_onnx,
     import_masks,
@@ -29,6 +29,7 @@ from engine.commands import (
     serve,
     simulate,
     status,
+    train,
     train_detector,
 )
 from engine.console import error_line
@@ -38,8 +39,6 @@ DONE: Final = 0
 WORK_FAILED: Final = 1
 BAD_INPUT: Final = 2
 STOPPED: Final = 130
-
-OPTIONAL_COMMANDS: Final = ("train", "evaluate")
 
 
 class Border(TyperGroup):
@@ -133,22 +132,14 @@ def _mount(command_app: typer.Typer) -> None:
     serve.register(command_app)
     simulate.register(command_app)
     run.register(command_app)
+    train.register(command_app)
+    evaluate.register(command_app)
     train_detector.register(command_app)
     demo.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")
     command_app.add_typer(label_studio.app, name="label-studio")
     command_app.add_typer(assist.app, name="assist")
     command_app.add_typer(semi.app, name="semi")
-    for name in OPTIONAL_COMMANDS:
-        _mount_if_there(command_app, name)
-
-
-def _mount_if_there(command_app: typer.Typer, name: str) -> None:
-    """Mounts a command of another part of the engine where its module exists."""
-    module_name = f"engine.commands.{name}"
-    if importlib.util.find_spec(module_name) is None:
-        return
-    command_app.command(name)(getattr(importlib.import_module(module_name), name))
 
 
 _mount(app)

@@ -20,6 +20,11 @@ mask-engine evaluate --truth val.json --baseline felzenszwalb,grabcut --json res
 mask-engine evaluate --truth val.json --recall --pictures report/"""
 
 
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command("evaluate", epilog=EPILOG)(evaluate)
+
+
 def evaluate(
     truth: Annotated[Path, typer.Option(help="COCO file of known masks.")],
     checkpoint: Annotated[
@@ -55,7 +60,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder for plots and a contact sheet.")
     ] = None,
 ) -> None:
-    """Measures a model by the field's protocol: clicks on known masks, as a person would."""
+    """Measure a model by the field's protocol: clicks on known masks, as a person would."""
     from engine.console import result
     from engine.evaluation.outputs import as_json, table, write_json
     from engine.evaluation.run import Protocol, evaluate_photos
@@ -91,9 +96,6 @@ def evaluate(
         from engine.evaluation.pictures import write_pictures
 
         write_pictures(evaluation, pictures)
-
-
-evaluate.__doc__ = f"{evaluate.__doc__}\n\n{EPILOG}"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

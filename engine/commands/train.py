@@ -18,6 +18,11 @@ torchrun --nproc-per-node 2 -m engine.cli train configs/train-starter.yaml --out
 Kill it whenever you like: the same command goes on where it stopped."""
 
 
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command("train", epilog=EPILOG)(train)
+
+
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file: data, network, loop.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
@@ -26,7 +31,7 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
     ] = None,
 ) -> None:
-    """Trains a promptable model by simulated clicks, or fine-tunes one."""
+    """Train a promptable model by simulated clicks, or fine-tunes one."""
     from engine.configuration import build, parse_assignments, read_yaml
     from engine.console import columns, duration, result
     from engine.training.parameters import TrainingConfiguration
@@ -43,6 +48,3 @@ def train(
     ]
     for line in columns(rows, indent=0):
         result(line)
-
-
-train.__doc__ = f"{train.__doc__}\n\n{EPILOG}"
