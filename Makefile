@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LABEL_STUDIO := .venv-label-studio
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: help demo page try label-studio chromium test test-all check lint types contracts bench clean
+.PHONY: help demo demo-engine page try label-studio chromium test test-all check lint types contracts bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,15 @@ try: $(VENV)/.page  ## masks under the pointer, in your browser
 
 page:  ## build the page again from web/ (needs Node 20; nobody else does)
 	cd web && npm ci --no-audit --no-fund && npm run build
+
+$(VENV)/.train: $(VENV)/.core
+	$(PIP) install --quiet -c constraints.txt -e '.[train]'
+	@touch $@
+
+demo-engine: $(VENV)/.train  ## every round of the engine on drawn photos, in a few minutes
+	$(BIN)/python examples/draw_photos.py runs/demo-engine-data
+	$(BIN)/mask-engine run configs/engine-demo.yaml
+	$(BIN)/mask-engine status configs/engine-demo.yaml
 
 # Label Studio pins what does not fit beside this project, so it has an environment of its own.
 $(LABEL_STUDIO)/.ready: engine/label_studio/server-requirements.txt
@@ -73,6 +82,7 @@ contracts: $(VENV)/.dev
 bench: $(VENV)/.dev  ## the measurements that docs/ quotes
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/backend.py
+	$(BIN)/python benchmarks/loader.py
 
 clean:  ## remove the environment and what runs left (not runs/)
 	rm -rf $(VENV) $(LABEL_STUDIO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,8 +14,10 @@ from typer.core import TyperGroup
 
 from engine.commands import (
     assist,
+    audit,
     auto,
     checkpoints,
+    dataset,
     demo,
     embed,
     evaluate,
@@ -132,6 +134,7 @@ def _mount(command_app: typer.Typer) -> None:
     serve.register(command_app)
     simulate.register(command_app)
     run.register(command_app)
+    audit.register(command_app)
     train.register(command_app)
     evaluate.register(command_app)
     train_detector.register(command_app)
@@ -139,6 +142,7 @@ def _mount(command_app: typer.Typer) -> None:
     command_app.add_typer(checkpoints.app, name="checkpoints")
     command_app.add_typer(label_studio.app, name="label-studio")
     command_app.add_typer(assist.app, name="assist")
+    command_app.add_typer(dataset.app, name="dataset")
     command_app.add_typer(semi.app, name="semi")
 
 

@@ -1,0 +1,1 @@
+"""Finished data sets: built from rounds, described, compared, and freed of single photos."""

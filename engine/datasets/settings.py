@@ -1,0 +1,36 @@
+"""What a finished data set is made of, as a user states it in a configuration file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.configuration import build, parse_assignments, read_yaml
+
+
+class DatasetSettings(BaseModel):
+    """`mask-engine dataset build FILE --out DIR`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    engine: str = Field(description="The engine's configuration file.")
+    rounds: tuple[int, ...] = Field(
+        default=(), strict=False, description="Rounds that take part, 0 is what was there; all."
+    )
+    name: str = Field(default="masks", min_length=1, description="Of the data set.")
+    licence: str = Field(
+        default="unknown", description="Of photos and masks, as an SPDX name such as CC-BY-4.0."
+    )
+    about: str = Field(default="", description="A few sentences for the dataset card.")
+    attribution: str = Field(default="", description="Whom to name, and how.")
+    embed_images: bool = Field(default=True, description="Carry the photos in the shards.")
+
+
+def read_dataset_settings(config: str, pairs: Sequence[str] = ()) -> DatasetSettings:
+    """Reads a configuration file; `key=value` pairs win over it.
+
+    Raises:
+        ConfigurationError: naming the key that is wrong, unknown or missing.
+    """
+    return build(DatasetSettings, [read_yaml(config), parse_assignments(pairs)], origin=config)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from engine.cli import app
+from engine.evaluation.truth import TruthMask, TruthPhoto
+from engine.quality.audit import audit, audit_json, audit_lines, block
+from engine.quality.calibrate import calibrate
+from engine.quality.pairs import Pair, pairs_with_corrections, pairs_with_truth, sample_masks
+from model.errors import ConfigurationError, StopError
+from pipelines.shards import read_rows
+from tests.engine.run_factory import make_run
+from tests.factories import make_mask, make_row
+
+
+def pair(iou: float, *, photo: int = 0, score: float | None = 0.9, area: int = 500) -> Pair:
+    return Pair(f"{photo:032x}", "0" * 32, "photos", iou, area, score, score)
+
+
+def test_shares_come_with_intervals_by_size_source_and_score() -> None:
+    pairs = [pair(0.95, photo=n % 10) for n in range(80)] + [
+        pair(0.8, photo=n % 10, area=5000, score=0.5) for n in range(20)
+    ]
+
+    result = audit(pairs)
+
+    assert (result.all.above_90.value, result.all.above_75.value) == (0.8, 1.0)
+    assert result.all.above_90.low <= 0.8 <= result.all.above_90.high
+    assert result.by["size"]["medium"].above_90.value == 0
+    assert list(result.by["score"]) == ["from 0.00", "from 0.88"]
+    assert any("size: small" in line for line in audit_lines(result))
+    assert json.loads(json.dumps(audit_json(result)))["all"]["pairs"] == 100
+
+
+def test_a_release_below_the_asked_share_is_blocked_by_the_intervals_lower_end() -> None:
+    result = audit([pair(0.95 if n % 10 else 0.5, photo=n) for n in range(40)])
+
+    block(result, 0.7)
+    with pytest.raises(StopError, match=r"audit failed: 90\.0% .* 90\.0% are asked for"):
+        block(result, 0.9)
+    with pytest.raises(ConfigurationError, match="no mask could be compared"):
+        audit([])
+
+
+def test_a_sample_holds_only_its_masks_and_corrections_pair_up(tmp_path: Path) -> None:
+    rows = [
+        make_row(
+            f"{n}.png",
+            masks=tuple(make_mask(box_xywh=(4 + 12 * k, 6, 10, 8 + n)) for k in range(4)),
+        )
+        for n in range(5)
+    ]
+    run = make_run(tmp_path / "run", rows)
+
+    assert sample_masks(run, str(tmp_path / "sample"), masks=9, seed=1) == 9
+    sampled = list(read_rows(str(tmp_path / "sample")))
+    assert sum(len(row.masks) for row in sampled) == 9
+    assert sample_masks(run, str(tmp_path / "all"), masks=99, seed=1) == 20
+
+    first = rows[0]
+    kept, moved, gone = first.masks[:3]
+    better = make_mask(box_xywh=(17, 6, 10, 8), derived_from=moved.mask_id, origin="human")
+    done = [make_row(ref=first.ref, stage="semi_automatic", masks=(kept, better))]
+    corrected = make_run(tmp_path / "corrected", done)
+    one = make_run(tmp_path / "one", [make_row(ref=first.ref, masks=(kept, moved, gone))])
+    ious = [round(p.iou, 2) for p in pairs_with_corrections(one, corrected)]
+    assert ious == [1.0, 0.82, 0.0]
+
+
+def test_masks_are_paired_with_the_most_alike_known_one(tmp_path: Path) -> None:
+    row = make_row("a.png")
+    run = make_run(tmp_path / "run", [row])
+    segmentation = row.masks[0].segmentation.as_coco()
+    known = TruthPhoto(Path("a.png"), (TruthMask(1, segmentation, None, (48, 64)),))
+
+    assert [p.iou for p in pairs_with_truth(run, {row.ref.uri: known})] == [1.0]
+    assert list(pairs_with_truth(run, {})) == []
+
+
+def scored(count: int = 400) -> list[Pair]:
+    """Masks whose scores tell, roughly, how good they are."""
+    rng = np.random.default_rng(0)
+    score = rng.uniform(0.3, 1.0, count)
+    iou = np.clip(score + rng.normal(0, 0.08, count), 0, 1)
+    return [
+        Pair(f"{n:032x}", f"{n:032x}", "s", float(i), 100, float(s), 0.9)
+        for n, (s, i) in enumerate(zip(score, iou, strict=True))
+    ]
+
+
+def test_thresholds_give_the_wanted_precision_and_keep_most_right_masks() -> None:
+    found = calibrate(scored(), precision=0.9, right_iou=0.75)
+
+    assert found.precision >= 0.9
+    assert 0.6 < found.thresholds.predicted_iou < 0.85
+    assert found.right_kept > 0.8
+    with pytest.raises(ConfigurationError, match=r"no thresholds give a precision of 100%"):
+        calibrate(scored(60), precision=1.0, right_iou=0.99)
+    with pytest.raises(ConfigurationError, match="too few to calibrate on"):
+        calibrate([pair(0.9)] * 3, precision=0.9, right_iou=0.75)
+
+
+def test_the_commands_want_to_know_what_to_compare_with(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [make_row("a.png")])
+
+    outcome = CliRunner().invoke(app, ["audit", run])
+    sampled = CliRunner().invoke(app, ["audit", run, "--sample", str(tmp_path / "sample")])
+
+    assert outcome.exit_code == 2
+    assert "--corrected RUN of people, or --truth FILE" in outcome.stderr
+    assert sampled.exit_code == 0
+    assert "1 masks of" in sampled.stdout
