@@ -41,7 +41,7 @@ def status(
 
     Reads files only, so it can be asked from anywhere while the work is under way.
     """
-    from engine.rounds.status import is_engine_place
+    from engine.rounds.ledger import is_engine_place
 
     if is_engine_place(where):
         _tell_engine(where, as_json=as_json)

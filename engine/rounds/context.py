@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from engine.assist.connection import Connection
 from engine.rounds.ledger import Entry, Ledger
 from engine.rounds.settings import EngineSettings, RoundSettings
 from engine.training.parameters import TrainingConfiguration
@@ -26,16 +27,18 @@ CHECKPOINTS: Final = "checkpoints"
 
 @dataclass(frozen=True)
 class Tools:
-    """The two heavy things, where tests put light ones.
+    """The heavy things, where tests put light ones.
 
     Attributes:
         segmenter: from a checkpoint's file to a picklable factory of models; None for the
             network itself.
         train: runs a training in a folder, going on where it stands.
+        connection: to a Label Studio, in place of one of the settings' own.
     """
 
     segmenter: Callable[[str], SegmenterFactory] | None = None
     train: Callable[[TrainingConfiguration, Path], TrainingResult] = train_run
+    connection: Connection | None = None
 
 
 @dataclass(frozen=True)

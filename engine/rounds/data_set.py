@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -25,10 +25,12 @@ from pipelines.joins import (
     index_runs,
     write_joined_run,
 )
+from pipelines.reviews import read_reviews
 from pipelines.shards import read_rows
 from pipelines.storage import Folder
 from stages.joining import JoinParameters, is_peoples
 from stages.photo_hash import groups_of
+from stages.reviews import ACCEPT, ReviewRecord
 
 TRAIN, VALIDATION = "train", "validation"
 RUN_OF_STEP: Final = {"import": "import", "collect": "people", "propose": "machine"}
@@ -56,6 +58,7 @@ def build(context: Context) -> Outcome:
         tuple(JoinedRun(context.address(run), number) for run, number in runs),
         settings.data,
         settings.pool.limits,
+        rejected(context.address(run) for run, _ in runs),
     )
     counts: dict[str, float] = {"alike": len(index.alike)}
     dropped: Counter[str] = Counter()
@@ -85,6 +88,16 @@ def build(context: Context) -> Outcome:
         counts=counts,
         figures={"dropped": dict(sorted(dropped.items()))},
     )
+
+
+def rejected(runs: Iterable[str]) -> frozenset[str]:
+    """Masks whose last review rejects them, or sends them back to be mended."""
+    last: dict[str, ReviewRecord] = {}
+    for run in runs:
+        for review in read_reviews(Folder(run)):
+            if review.mask_id not in last or last[review.mask_id].at <= review.at:
+                last[review.mask_id] = review
+    return frozenset(mask for mask, review in last.items() if review.verdict != ACCEPT)
 
 
 def taking_part(context: Context) -> list[tuple[str, int]]:

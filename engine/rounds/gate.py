@@ -206,7 +206,7 @@ def _gain(
 ) -> NDArray[np.float64]:
     """By how much ours is better, as a share of theirs."""
     before, after = _ratio(theirs), _ratio(ours)
-    # Of almost nothing, a share says nothing: below a hundredth it is a share of a hundredth.
-    change = (after - before) / np.maximum(np.abs(before), 0.01)
+    # Of almost nothing, a share says nothing: below a tenth it is a share of a tenth.
+    change = (after - before) / np.maximum(np.abs(before), 0.1)
     gain: NDArray[np.float64] = -change if measure.lower_is_better else change
     return gain

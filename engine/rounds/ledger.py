@@ -21,6 +21,7 @@ from stages.ids import digest
 
 ENGINE_FILE: Final = "engine.json"
 ENTRIES: Final = "ledger"
+CONFIGURATIONS: Final = (".yaml", ".yml")
 _ALSO_OURS: Final = frozenset({"lock", "lock.json", "_tmp"})
 
 
@@ -232,6 +233,11 @@ def open_ledger(address: str, *, begin: bool = False) -> Ledger:
 def is_engine(address: str) -> bool:
     """Whether an engine was run in this folder."""
     return Folder(address).exists(ENGINE_FILE)
+
+
+def is_engine_place(where: str) -> bool:
+    """Whether this is an engine's configuration or its folder."""
+    return where.endswith(CONFIGURATIONS) or is_engine(where)
 
 
 def _refuse_foreign(folder: Folder) -> None:

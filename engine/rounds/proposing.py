@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from engine.console import progress
 from engine.rounds.context import Context
+from engine.rounds.detecting import propose_with_detector
 from engine.rounds.ledger import Outcome
 from pipelines.automatic import run_automatic
 from pipelines.progress import Progress
@@ -19,8 +20,11 @@ def propose_step(context: Context) -> Outcome:
     if context.its.stage == "assisted_manual":
         return Outcome(reason="people begin with an empty photo in this stage")
     photos = context.read_photos(context.needed("plan").outputs["photos"])
-    name = context.place("proposed")
-    summary = propose(context, photos, name)
+    if context.its.detector is not None:
+        name, summary = propose_with_detector(context, photos)
+    else:
+        name = context.place("proposed")
+        summary = propose(context, photos, name)
     current = context.current()
     return Outcome(
         inputs={

@@ -13,9 +13,11 @@ from engine.rounds.gate import GateParameters
 from engine.rounds.recipe import RoundTraining
 from engine.simulation.annotator import AnnotatorParameters
 from engine.training.parameters import TrainingConfiguration
+from model.detection.training import DetectorSchedule
 from pipelines.storage import open_filesystem
 from stages.joining import JoinParameters
 from stages.photos import PhotoLimits
+from stages.semi_automatic import SemiAutomaticParameters
 
 STRICT: Final = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -119,6 +121,19 @@ class Proposing(BaseModel):
     workers: int = Field(default=1, ge=1, le=1024, description="Processes side by side.")
 
 
+class Detecting(BaseModel):
+    """A detector's boxes ask the model, as in the paper's semi-automatic stage."""
+
+    model_config = STRICT
+
+    schedule: DetectorSchedule = Field(
+        default_factory=DetectorSchedule, description="How long and how fast it learns."
+    )
+    parameters: SemiAutomaticParameters = Field(
+        default_factory=SemiAutomaticParameters, description="Which masks people are shown."
+    )
+
+
 class RoundSettings(BaseModel):
     """One round, or several alike."""
 
@@ -134,6 +149,11 @@ class RoundSettings(BaseModel):
         default=0.88, description="semi_automatic: masks at least this sure are shown to people."
     )
     proposing: Proposing = Field(default_factory=Proposing, description="The model's own masks.")
+    detector: Detecting | None = Field(
+        default=None,
+        description="semi_automatic: a detector, trained on the masks of the rounds before, finds "
+        "what people are shown; unset: a grid of points does.",
+    )
     train: RoundTraining | None = Field(
         default=None, description="How the model is retrained; the engine's `train` if unset."
     )

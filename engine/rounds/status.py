@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from engine.console import columns, duration
-from engine.rounds.ledger import Entry, Ledger, is_engine, open_ledger
+from engine.rounds.ledger import CONFIGURATIONS, Entry, Ledger, is_engine, open_ledger
 from engine.rounds.run import all_steps
 from engine.rounds.settings import EngineSettings, read_engine
 from engine.rounds.steps import steps_of
 
-CONFIGURATIONS: Final = (".yaml", ".yml")
 FIGURES: Final = (
     ("clicks_85", "clicks to 85 %"),
     ("clicks_90", "to 90 %"),
@@ -21,11 +20,6 @@ FIGURES: Final = (
     ("ar_100", "AR@100"),
     ("ar_1000", "AR@1000"),
 )
-
-
-def is_engine_place(where: str) -> bool:
-    """Whether this is an engine's configuration or its folder."""
-    return where.endswith(CONFIGURATIONS) or is_engine(where)
 
 
 def engine_folder(where: str, pairs: Sequence[str] = ()) -> str:

@@ -67,7 +67,10 @@ def _on_choice(engine: EngineSettings, its: RoundSettings | None) -> Settings:
 
 
 def _on_proposing(_engine: EngineSettings, its: RoundSettings | None) -> Settings:
-    return {"proposing": _of(its).proposing.model_dump(mode="json", exclude={"workers"})}
+    return {
+        "proposing": _of(its).proposing.model_dump(mode="json", exclude={"workers"}),
+        "detector": _plain(_of(its).detector),
+    }
 
 
 def _on_people(engine: EngineSettings, its: RoundSettings | None) -> Settings:

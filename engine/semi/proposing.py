@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.semi.settings import SemiRun
@@ -72,6 +72,7 @@ def propose(
     settings: SemiRun,
     model: Callable[[], ProposingModel],
     *,
+    photos: Sequence[ImageRef] | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Summary:
     """Makes the proposals of every photo, or what is missing of them.
@@ -79,6 +80,7 @@ def propose(
     Args:
         settings: the run's.
         model: gives the model.
+        photos: some of the source's photos, sorted by path; all of them if None.
         progress: called after every photo.
 
     Raises:
@@ -87,7 +89,7 @@ def propose(
     loaded = model()
     return write_imported_run(
         settings.proposals,
-        list_photos(settings.source, name=settings.source_name),
+        photos or list_photos(settings.source, name=settings.source_name),
         lambda ref: _row(ref, settings, loaded),
         source=source_address(settings.source),
         configuration={
