@@ -33,6 +33,7 @@ from engine.commands import (
     status,
     train,
     train_detector,
+    verify,
 )
 from engine.console import error_line
 from model.errors import ConfigurationError, MaskEngineError, StoppedByUserError
@@ -144,6 +145,7 @@ def _mount(command_app: typer.Typer) -> None:
     command_app.add_typer(assist.app, name="assist")
     command_app.add_typer(dataset.app, name="dataset")
     command_app.add_typer(semi.app, name="semi")
+    command_app.add_typer(verify.app, name="verify")
 
 
 _mount(app)

@@ -212,7 +212,7 @@ class _Search:
         log = self.settings.backend and self.settings.backend.click_log
         entries = ClickLog(log).entries(str(self.project), str(task["id"])) if log else []
         return Drawing(
-            annotator=_who(annotation),
+            annotator=who_made(annotation),
             lead_seconds=float(annotation.get("lead_time") or 0.0),
             skipped=bool(annotation["was_cancelled"]),
             result=result,
@@ -245,7 +245,7 @@ class _Search:
             yield self._answer(photo.ref, f"|{content.fingerprint()}", content, None)
 
 
-def _who(annotation: Mapping[str, Any]) -> str:
+def who_made(annotation: Mapping[str, Any]) -> str:
     """Who made an annotation: the address they log in with, or their number."""
     by = annotation.get("completed_by")
     return str(by["email"] if isinstance(by, dict) and by.get("email") else f"user-{by}")

@@ -18,7 +18,7 @@ from engine.backend.credentials import load_credentials
 from engine.backend.labels import IMAGE_ID_KEY, IMAGE_KEY
 from engine.label_studio.client import LabelStudio
 from engine.label_studio.errors import ServerUnavailableError
-from engine.label_studio.labelling_config import PATH_KEY, labelling_config
+from engine.label_studio.labelling_config import PATH_KEY
 from pipelines.answers import SentPhoto, read_sent, write_sent
 from pipelines.collect import CollectedRun
 from pipelines.sources import list_photos, source_address
@@ -115,11 +115,7 @@ def ensure_project(settings: AssistRun, studio: LabelStudio, run: CollectedRun) 
     wanted = {
         "title": settings.project,
         "description": mark_of(settings),
-        "label_config": labelling_config(
-            settings.names,
-            smart=settings.backend is not None,
-            outlines=settings.shows_outlines,
-        ),
+        "label_config": settings.label_config(),
         "expert_instruction": settings.instructions.replace("\n", "<br>"),
         "show_instruction": True,
         "show_skip_button": True,

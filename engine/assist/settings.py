@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.configuration import build, parse_assignments, read_yaml
+from engine.label_studio.labelling_config import labelling_config
 from stages.photos import PhotoLimits
 from stages.schema import SCHEMA_VERSION
 
@@ -117,6 +118,12 @@ class AssistRun(BaseModel):
         default_factory=PhotoLimits, description="What a photo may cost before it is refused."
     )
     round: int = Field(default=0, ge=0, description="Of the engine.")
+
+    def label_config(self) -> str:
+        """The set-up of the project."""
+        return labelling_config(
+            self.names, smart=self.backend is not None, outlines=self.shows_outlines
+        )
 
     def records_depend_on(self) -> dict[str, Any]:
         """Everything that changes records: what the configuration digest is made of."""

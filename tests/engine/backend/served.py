@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from engine.backend.server import build_backend, listen
+from engine.backend.server import SegmenterFactory, build_backend, listen
 from engine.backend.settings import BackendSettings
 from tests.fakes import disc_segmenter
 
@@ -21,8 +21,13 @@ PASSWORD = "correct horse"
 
 
 @contextlib.contextmanager
-def served_backend(folder: Path, **settings: Any) -> Iterator[str]:
-    """Serves `folder/photos`, logs to `folder/clicks`; gives the address."""
+def served_backend(
+    folder: Path, *, segmenter: SegmenterFactory | None = disc_segmenter, **settings: Any
+) -> Iterator[str]:
+    """Serves `folder/photos`, logs to `folder/clicks`; gives the address.
+
+    With None as the segmenter, the configured checkpoint answers.
+    """
     credentials = folder / "backend.json"
     credentials.write_text(json.dumps({"user": USER, "password": PASSWORD}))
     credentials.chmod(0o600)
@@ -34,7 +39,7 @@ def served_backend(folder: Path, **settings: Any) -> Iterator[str]:
     }
     chosen = BackendSettings(**(defaults | settings))
     with listen(chosen) as listening:
-        app = build_backend(chosen, segmenter=disc_segmenter).app
+        app = build_backend(chosen, segmenter=segmenter).app
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -1,0 +1,64 @@
+"""`mask-engine verify`: single masks to people, and their verdicts into the reviews table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+
+from engine.commands.assist import ConfigArgument, SetOption, sent_lines
+from engine.commands.extras import require_client
+from engine.console import columns, progress, result
+
+_SEND_EPILOG: Final = """[bold]Examples[/bold]
+
+mask-engine verify send configs/verify-examples.yaml
+
+mask-engine verify send configs/verify-examples.yaml --set order=random --set most=50
+
+What was chosen stays chosen: sending again only sends what is missing."""
+_COLLECT_EPILOG: Final = """[bold]Examples[/bold]
+
+mask-engine verify collect configs/verify-examples.yaml
+
+Collect again whenever you like: a verdict is never added twice."""
+
+app = typer.Typer(no_args_is_help=True, help="People accept, reject or send back single masks.")
+
+app.callback()(require_client)
+
+
+@app.command(epilog=_SEND_EPILOG)
+def send(config: ConfigArgument, *, settings: SetOption = None) -> None:
+    """Draw the masks to be looked at, and give each a task."""
+    from engine.verify.settings import read_verify_run
+    from engine.verify.stage import send as send_masks
+
+    run = read_verify_run(config, settings or ())
+    with progress("verify", "masks") as meter:
+        sent = send_masks(run, told=lambda done, total, what: meter(done, total, what))
+    for line in sent_lines(sent, f"mask-engine verify collect {config}"):
+        result(line)
+    result("Keys:            A accept, R reject, F fix; Ctrl+Enter submits (Label All Tasks)")
+
+
+@app.command(epilog=_COLLECT_EPILOG)
+def collect(config: ConfigArgument, *, settings: SetOption = None) -> None:
+    """Bring what people said into the run's reviews table."""
+    from engine.verify.settings import read_verify_run
+    from engine.verify.stage import collect as collect_verdicts
+
+    run = read_verify_run(config, settings or ())
+    with progress("collecting", "tasks") as meter:
+        found = collect_verdicts(run, told=lambda done, total, what: meter(done, total, what))
+    rows = [
+        ("masks sent", f"{found.sent:,}"),
+        ("looked at", f"{found.finished:,}"),
+        ("new reviews", f"{found.added:,}"),
+        *((verdict, f"{count:,}") for verdict, count in sorted(found.verdicts.items())),
+    ]
+    for line in columns(rows, indent=0):
+        result(line)
+    for problem in found.problems:
+        result(f"of no use: {problem}")
+    result(f"\nThey are rows of {run.run.rstrip('/')}/reviews/")

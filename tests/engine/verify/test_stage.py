@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.assist.connection import Connection
+from engine.label_studio.home import Home
+from engine.verify import stage
+from engine.verify.choosing import choose
+from engine.verify.pictures import LINE_RGB, SIDE_PX, picture_of
+from engine.verify.settings import VerifyRun, read_verify_run
+from model.errors import ConfigurationError
+from pipelines.reviews import read_reviews
+from pipelines.storage import Folder
+from tests.engine.fake_label_studio import FakeLabelStudio
+from tests.engine.run_factory import make_run
+from tests.factories import make_mask
+
+
+class Verifying:
+    """A run with four masks on two photos, and a server to judge them at."""
+
+    def __init__(self, tmp_path: Path, photo_rows, **settings: Any) -> None:
+        self.run = make_run(tmp_path / "run", photo_rows)
+        self.home = Home(tmp_path / "home")
+        self.home.make()
+        defaults = {"run": str(self.run), "out": str(tmp_path / "verify"), "project": "Check"}
+        self.settings = VerifyRun(**(defaults | settings))
+        self.server = FakeLabelStudio()
+
+    @property
+    def connection(self) -> Connection:
+        return Connection(self.server.client(), self.home)
+
+    def send(self):
+        return stage.send(self.settings, connection=self.connection)
+
+    def collect(self):
+        return stage.collect(self.settings, connection=self.connection)
+
+    def judge(self, place: int, verdict: str, **fields: Any) -> None:
+        region = {"from_name": "verdict", "type": "choices", "value": {"choices": [verdict]}}
+        self.server.annotate(sorted(self.server.all_tasks)[place], [region], **fields)
+
+    def reviews(self):
+        return list(read_reviews(Folder(str(self.run))))
+
+
+def test_verdicts_become_rows_of_the_runs_reviews(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows, most=4)
+    assert verifying.send().added == 4
+    assert verifying.send().added == 0
+    worst = choose(str(verifying.run), order="worst", most=4, seed=0, without=frozenset())
+    verifying.judge(0, "reject", by="ann@example.com", seconds=2.5)
+    verifying.judge(1, "fix", by="bob@example.com", seconds=4.0)
+    found = verifying.collect()
+    assert (found.sent, found.finished, found.added) == (4, 2, 2)
+    first, second = verifying.reviews()
+    assert (first.mask_id, first.image_id) == (worst[0].mask_id, worst[0].image_id)
+    assert (first.verdict, first.annotator, first.seconds) == ("reject", "ann@example.com", 2.5)
+    assert first.at == datetime(2026, 1, 1, 10, tzinfo=UTC)
+    assert (second.mask_id, second.verdict) == (worst[1].mask_id, "fix")
+    assert verifying.collect().added == 0
+    assert len(verifying.reviews()) == 2
+
+
+def test_the_least_sure_come_first_and_a_sample_is_the_same_every_time(tmp_path, photo_rows):
+    run = str(make_run(tmp_path / "run", photo_rows))
+    worst = choose(run, order="worst", most=3, seed=0, without=frozenset())
+    assert [c.rank for c in worst] == sorted(c.rank for c in worst)
+    assert worst[0].rank == 0.75
+    sample = choose(run, order="random", most=3, seed=1, without=frozenset())
+    assert choose(run, order="random", most=3, seed=1, without=frozenset()) == sample
+    assert choose(run, order="random", most=3, seed=2, without=frozenset()) != sample
+    rest = choose(run, order="worst", most=9, seed=0, without={worst[0].mask_id})
+    assert worst[0] not in rest
+
+
+def test_masks_with_a_review_are_not_sent_again_unless_asked_for(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows)
+    everything = verifying.send().added
+    verifying.judge(0, "accept")
+    verifying.collect()
+    out = str(tmp_path / "second")
+    verifying.settings = verifying.settings.model_copy(update={"out": out, "project": "Second"})
+    assert verifying.send().added == everything - 1
+    again = {"out": str(tmp_path / "third"), "project": "Third", "again": True}
+    verifying.settings = verifying.settings.model_copy(update=again)
+    assert verifying.send().added == everything
+
+
+def test_answers_of_no_use_are_told_and_the_rest_goes_on(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows)
+    verifying.send()
+    verifying.judge(0, "perhaps")
+    verifying.judge(1, "accept")
+    task = sorted(verifying.server.all_tasks)[2]
+    verifying.server.all_tasks[task]["data"]["path"] = "000000-other.jpg"
+    verifying.judge(2, "accept")
+    verifying.server.annotate(sorted(verifying.server.all_tasks)[3], [], skipped=True)
+    found = verifying.collect()
+    assert found.added == 1
+    assert [problem.partition("): ")[2] for problem in found.problems] == [
+        "says no verdict",
+        "shows no mask that was sent",
+    ]
+
+
+def test_what_cannot_work_is_said_before_anything_is_sent(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows)
+    with pytest.raises(ConfigurationError, match="`mask-engine verify send` comes first"):
+        verifying.collect()
+    verifying.settings = verifying.settings.model_copy(update={"out": "memory://verify"})
+    with pytest.raises(ConfigurationError, match="out has to be a folder here"):
+        verifying.send()
+    assert verifying.server.requests == []
+
+
+def test_a_picture_shows_the_outline_in_the_whole_photo_and_from_near():
+    photo = np.full((300, 400, 3), 128, np.uint8)
+    mask = make_mask(box_xywh=(40, 30, 20, 20), size_hw=(300, 400))
+    picture = picture_of(photo, mask)
+    assert picture.shape == (SIDE_PX, 2 * SIDE_PX + 12, 3)
+    red = (np.abs(picture.astype(int) - LINE_RGB).max(axis=2) < 40).sum(axis=0)
+    assert 0 < red[:SIDE_PX].sum() < red[SIDE_PX:].sum()  # from near it is longer
+    with pytest.raises(ValueError, match="another size than its photo"):
+        picture_of(photo[:50], mask)
+
+
+def test_pictures_are_named_in_the_order_in_which_masks_are_looked_at(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows, most=3)
+    verifying.send()
+    names = sorted(path.name for path in (tmp_path / "verify" / "pictures").iterdir())
+    worst = choose(str(verifying.run), order="worst", most=3, seed=0, without=frozenset())
+    assert names == [f"{place:06d}-{c.mask_id}.jpg" for place, c in enumerate(worst)]
+    with Image.open(tmp_path / "verify" / "pictures" / names[0]) as picture:
+        assert picture.height == SIDE_PX
+
+
+def test_the_shipped_configuration_loads():
+    assert read_verify_run("configs/verify-examples.yaml").run == "runs/demo"
