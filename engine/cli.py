@@ -36,6 +36,7 @@ from engine.commands import (
     verify,
 )
 from engine.console import error_line
+from model.allocator import keep_freed_memory
 from model.errors import ConfigurationError, MaskEngineError, StoppedByUserError
 
 DONE: Final = 0
@@ -153,6 +154,7 @@ _mount(app)
 
 def main() -> None:
     """Entry point of the installed command."""
+    keep_freed_memory()
     app()
 
 

@@ -7,12 +7,15 @@ spread in `workers` and `beam_pipeline`, and what one shard takes in `shard_work
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from model.errors import ConfigurationError, StopError
 from pipelines.coordinator import Coordinator, refuse_failures
 from pipelines.foreign_runner import make_shards_on_runner
 from pipelines.image_work import ImageRecipe
+from pipelines.parallelism import AUTO
+from pipelines.plan import default_shard_size
 from pipelines.planning import PlannedRun, RunRequest, plan_run
 from pipelines.progress import Progress, ProgressCallback, ignore_progress, progress_of
 from pipelines.promised_model import CheckpointSegmenter, promised_model
@@ -76,6 +79,7 @@ def _request(
 ) -> RunRequest:
     if photos is None:
         photos = list_photos(config.source, name=config.source_name)
+    shard_size = config.shard_size or default_shard_size(len(photos))
     return RunRequest(
         source=source_address(config.source),
         refs=photos,
@@ -84,7 +88,7 @@ def _request(
         checkpoint=config.checkpoint,
         device=config.device,
         embed_images=config.embed_images,
-        threads=config.own_threads(),
+        threads=config.own_threads(ceil(len(photos) / shard_size)),
         shard_size=config.shard_size,
         threads_asked=config.threads,
         append=config.append,
@@ -99,6 +103,7 @@ def _recipe(
     segmenter: SegmenterFactory | None,
 ) -> ShardRecipe:
     manifest = planned.manifest
+    workers = config.own_workers(manifest.threads, len(planned.pending))
     own = CheckpointSegmenter(config.checkpoint, config.device, manifest.threads)
     return ShardRecipe(
         run=planned.run,
@@ -107,7 +112,7 @@ def _recipe(
         image=ImageRecipe(parameters, config.limits, config.embed_images, config.round),
         segmenter=segmenter or own,
         model_id=manifest.configuration["model_id"],
-        workers=min(config.workers, len(planned.pending)),
+        workers=min(workers, len(planned.pending)),
         threads=manifest.threads,
     )
 
@@ -123,10 +128,10 @@ def _make_shards(
     coordinator = Coordinator(
         planned.pending, begun, max_failed_share=config.max_failed_share, on_progress=progress
     )
-    if config.workers == 1:
+    if recipe.workers == 1 and config.workers in (1, AUTO):
         make_shards_here(recipe, coordinator)
     else:
-        make_shards_in_workers(recipe, coordinator, config.workers)
+        make_shards_in_workers(recipe, coordinator, recipe.workers)
     if coordinator.error is not None:
         raise coordinator.error
     if coordinator.progress.shards_done != planned.plan.shards:

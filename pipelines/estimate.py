@@ -62,18 +62,19 @@ def estimate_run(config: AutomaticRun, *, segmenter: SegmenterFactory | None = N
     refs = list_photos(config.source, name=config.source_name)
     size = config.shard_size or default_shard_size(len(refs))
     plan = Plan.empty().extended(refs, shard_size=size)
-    own = CheckpointSegmenter(config.checkpoint, config.device, config.own_threads())
+    threads = config.own_threads(plan.shards)
+    own = CheckpointSegmenter(config.checkpoint, config.device, threads)
     recipe = ImageRecipe(parameters, config.limits, config.embed_images)
     started = time.perf_counter()
     loaded = (segmenter or own)()
     loading = time.perf_counter() - started
     rows: list[ImageRow] = []
-    with threadpool_limits(limits=config.own_threads()):
+    with threadpool_limits(limits=threads):
         for ref in _spread(refs):
             image = PlannedImage(ref, revision=0)
             rows.append(make_row(image, partial(load_photo, image, recipe), loaded, recipe)[0])
     each = (time.perf_counter() - started - loading) / len(rows)
-    busy = min(config.workers, plan.shards)
+    busy = min(config.own_workers(threads, plan.shards), plan.shards)
     return Estimate(
         images=plan.photos,
         shards=plan.shards,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import ConfigurationError
-from pipelines.manifest import usable_cores
+from pipelines.parallelism import AUTO, Machine
 from stages.parameters import AutomaticParameters
 from stages.photos import PhotoLimits
 from stages.presets import ResolvedThresholds, parameters_for
@@ -49,7 +49,9 @@ class AutomaticRun(BaseModel):
         le=65536,
         description="Photos a shard; from their number if unset.",
     )
-    workers: int = Field(default=1, ge=1, le=1024, description="Processes that work side by side.")
+    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        default=1, description="Processes that work side by side, or auto: what is fastest here."
+    )
     threads: int | None = Field(
         default=None, ge=1, description="Threads a worker; the cores shared out if unset."
     )
@@ -74,9 +76,24 @@ class AutomaticRun(BaseModel):
         default=(), strict=False, description="Options for Apache Beam, such as another runner."
     )
 
-    def own_threads(self) -> int:
-        """Threads a worker: as stated, or the cores shared out among the workers."""
-        return self.threads or max(1, usable_cores() // self.workers)
+    def own_threads(self, shards: int) -> int:
+        """Threads a worker in a run of so many shards: as stated, or the cores shared out."""
+        machine = Machine.here()
+        workers = self.workers if self.workers != AUTO else self._most_workers(machine, shards)
+        return self.threads or machine.threads(workers)
+
+    def own_workers(self, threads: int, shards: int) -> int:
+        """Workers for the shards that are to be made, with so many threads each."""
+        if self.workers != AUTO:
+            return self.workers
+        machine = Machine.here()
+        return min(machine.workers(threads, shards), self._most_workers(machine, shards))
+
+    def _most_workers(self, machine: Machine, shards: int) -> int:
+        """One where processes would not see each other's work, or do not run the model."""
+        in_memory = self.out.startswith("memory://") or self.source.startswith("memory://")
+        alone = in_memory or self.beam_options or self.device != "cpu"
+        return 1 if alone else machine.most_workers(shards)
 
     def resolved_parameters(
         self, recommended: Mapping[str, float] | None
@@ -106,17 +123,18 @@ class AutomaticRun(BaseModel):
         Raises:
             ConfigurationError: if two of them cannot both be meant.
         """
-        if self.workers > 1 and self.out.startswith("memory://"):
+        workers = 1 if self.workers == AUTO else self.workers
+        if workers > 1 and self.out.startswith("memory://"):
             raise ConfigurationError(
-                f"{self.out}: memory:// lies in one process, and {self.workers} workers are "
+                f"{self.out}: memory:// lies in one process, and {workers} workers are "
                 "processes of their own, whose shards would be lost. Use one worker, or a folder."
             )
-        if self.workers > 1 and self.source.startswith("memory://"):
+        if workers > 1 and self.source.startswith("memory://"):
             raise ConfigurationError(
-                f"{self.source}: memory:// lies in one process, where {self.workers} workers "
+                f"{self.source}: memory:// lies in one process, where {workers} workers "
                 "cannot see it. Use one worker, or a folder."
             )
-        if self.workers > 1 and self.beam_options:
+        if workers > 1 and self.beam_options:
             raise ConfigurationError(
                 "workers and Beam options both say who does the work. Leave workers at 1 and tell "
                 "the Beam runner how many it may use, or leave the Beam options out."

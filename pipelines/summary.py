@@ -63,6 +63,7 @@ class Summary(BaseModel):
     thresholds: UsedThresholds | None
     peak_memory_bytes: int
     hardware: dict[str, str | int]
+    workers: int = 1
     threads: int
     device: str
     finished: str
@@ -97,6 +98,7 @@ def write_summary(
         thresholds=UsedThresholds.of(thresholds),
         peak_memory_bytes=totals.peak_memory_bytes,
         hardware=manifest.hardware,
+        workers=totals.workers,
         threads=manifest.threads,
         device=manifest.device,
         finished=timestamp(),

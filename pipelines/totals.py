@@ -25,6 +25,7 @@ class Totals:
         seconds: by step.
         elapsed_seconds: estimate of the time from begin to end: shards' wall time, divided by
             the number of workers that made shards at the same time.
+        workers: the most that made shards at the same time.
         peak_memory_bytes: the most that any process had.
     """
 
@@ -36,6 +37,7 @@ class Totals:
     dropped: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     elapsed_seconds: float = 0.0
+    workers: int = 1
     peak_memory_bytes: int = 0
 
     def add(self, stats: ShardStats) -> None:
@@ -51,6 +53,7 @@ class Totals:
         for step, seconds in stats.seconds.items():
             self.seconds[step] = self.seconds.get(step, 0.0) + seconds
         self.elapsed_seconds += stats.wall_seconds / stats.workers
+        self.workers = max(self.workers, stats.workers)
         self.peak_memory_bytes = max(self.peak_memory_bytes, stats.peak_memory_bytes)
 
     @property

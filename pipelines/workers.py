@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
+from model.allocator import keep_freed_memory
 from model.errors import MaskEngineError, StopError
 from pipelines.coordinator import Coordinator
 from pipelines.shard_work import ShardRecipe
@@ -102,6 +103,7 @@ class PipeLink:
 
 def worker_main(connection: Connection, recipe: ShardRecipe) -> None:
     """What a worker process runs."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with without_import_noise():

@@ -66,7 +66,10 @@ def auto(
     shard_size: Annotated[
         int | None, typer.Option(help="Photos a shard. \\[from their number]")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes side by side. \\[1]")] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Processes side by side. \\[auto: what is fastest here]"),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads a worker. \\[the cores shared out]")
     ] = None,
@@ -102,7 +105,7 @@ def auto(
         "checkpoint": checkpoint,
         "preset": preset,
         "shard_size": shard_size,
-        "workers": workers,
+        "workers": _number_or_auto(workers),
         "threads": threads,
         "device": device,
         "embed_images": embed_images,
@@ -143,6 +146,7 @@ def build_run(config: str | None, pairs: list[str], flags: dict[str, Any]) -> Au
     from stages.presets import parameters_for
 
     layers = [
+        {"workers": "auto"},
         read_yaml(config) if config else {},
         _nested(parse_assignments(pairs)),
         {name: value for name, value in flags.items() if value is not None},
@@ -170,6 +174,7 @@ def summary_lines(summary: Summary) -> list[str]:
         ("masks a photo", f"{summary.masks / max(1, readable):.1f}"),
         ("failed", f"{summary.failed:,}"),
         ("photos a second", f"{summary.images_per_second:.2f}"),
+        ("workers", _workers(summary)),
         ("time at work", duration(summary.elapsed_seconds)),
     ]
     lines = columns(pairs, indent=0)
@@ -179,11 +184,34 @@ def summary_lines(summary: Summary) -> list[str]:
         lines += ["", f"dropped, of {summary.proposals:,} proposals", *_counts(summary.dropped)]
     if summary.thresholds is not None:
         lines += ["", "thresholds", *(f"  {reason}" for reason in summary.thresholds.reasons)]
-    if summary.seconds:
-        by_cost = sorted(summary.seconds.items(), key=lambda item: (-item[1], item[0]))
-        lines += ["", "seconds by step, summed over workers"]
-        lines += columns((step, f"{seconds:,.1f}") for step, seconds in by_cost)
+    if summary.seconds and readable > 0:
+        lines += ["", *_cost_of_a_photo(summary.seconds, readable)]
     return lines
+
+
+def _cost_of_a_photo(seconds: dict[str, float], photos: int) -> list[str]:
+    """What one photo takes a worker, the dearest step first; photos are read meanwhile."""
+    whole = sum(seconds.values())
+    by_cost = sorted(seconds.items(), key=lambda item: (-item[1], item[0]))
+    rows = [
+        (step, f"{spent / photos:,.3f}", f"{spent / max(whole, 1e-9):.0%}")
+        for step, spent in by_cost
+    ]
+    return [f"seconds a photo, {whole / photos:,.2f} in all", *columns(rows)]
+
+
+def _workers(summary: Summary) -> str:
+    threads = f"{summary.threads} thread{'s' if summary.threads > 1 else ''}"
+    return f"{summary.workers} with {threads}{' each' if summary.workers > 1 else ''}"
+
+
+def _number_or_auto(workers: str | None) -> int | str | None:
+    """Raises ConfigurationError if it is neither."""
+    if workers is None or workers == "auto":
+        return workers
+    if not workers.isdecimal():
+        raise ConfigurationError(f"--workers is {workers!r}; give a number of processes, or auto")
+    return int(workers)
 
 
 def _counts(counts: dict[str, int]) -> list[str]:

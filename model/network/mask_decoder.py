@@ -183,7 +183,9 @@ class MaskDecoder(nn.Module):
         """Logits (P, M, 4h, 4w) of the `wanted` masks of every prompt."""
         features_PAC = self._upscale(attended.cells, slice(None), self._upscaling_linears())
         logits_PMA = self._mask_weights(attended, wanted) @ features_PAC.transpose(1, 2)
-        return _unfold_blocks(logits_PMA, attended.embedding_hw)
+        height, width = attended.embedding_hw
+        blocks = _blocks_by_row(logits_PMA, (height, width))
+        return blocks.reshape(*logits_PMA.shape[:2], 4 * height, 4 * width)
 
     def draw_chosen(
         self, attended: Attended, wanted: slice, chosen_PM: Tensor, *, one_by_one: bool
@@ -219,8 +221,8 @@ class MaskDecoder(nn.Module):
             rows = min(_ROWS_DRAWN_AT_ONCE, height - row)
             some = slice(row * width, (row + rows) * width)
             features_AC = self._upscale(one.cells, some, linears)[0]
-            logits_MA = weights_MC @ features_AC.T
-            out_MHW[:, 4 * row : 4 * (row + rows)] = _unfold_blocks(logits_MA, (rows, width))
+            blocks = _blocks_by_row(weights_MC @ features_AC.T, (rows, width))
+            out_MHW[:, 4 * row : 4 * (row + rows)].view(blocks.shape).copy_(blocks)
 
     def _mask_weights(self, attended: Attended, wanted: slice) -> Tensor:
         """What the hyper-networks make of the mask tokens: weights of features, (P, M, C / 8)."""
@@ -229,7 +231,7 @@ class MaskDecoder(nn.Module):
         return torch.stack([mlp(tokens_PMC[:, m]) for m, mlp in enumerate(mlps)], dim=1)
 
     def _upscale(self, cells: ImageCells, some: slice, linears: UpscalingLinears) -> Tensor:
-        """Some cells, each to 4x4 pixels' features (P, 16 L, C / 8), in `_unfold_blocks`' order.
+        """Some cells, each to 4x4 pixels' features (P, 16 L, C / 8), in `_blocks_by_row`'s order.
 
         A transposed convolution with kernel = stride = 2 is a linear layer on every cell by
         itself; channels stay last and nothing is moved until only the logits are left.
@@ -257,9 +259,12 @@ def _split_in_four(x_PLC: Tensor) -> Tensor:
     return x_PLC.reshape(prompts, 4 * cells, channels // 4)
 
 
-def _unfold_blocks(logits_xA: Tensor, hw: tuple[int, int]) -> Tensor:
-    """From cell by cell, 2x2 blocks inside 2x2 blocks (..., 16 h w), to a picture (..., 4h, 4w)."""
+def _blocks_by_row(logits_xA: Tensor, hw: tuple[int, int]) -> Tensor:
+    """Cell by cell, 2x2 blocks inside 2x2 blocks (..., 16 h w), as a picture's rows lie.
+
+    A view (..., h, 2, 2, w, 2, 2) of which the first three are the picture's 4h rows and the last
+    three its 4w columns.
+    """
     height, width = hw
-    blocks = logits_xA.reshape(*logits_xA.shape[:-1], height, width, 2, 2, 2, 2)
-    rows_then_columns = blocks.movedim((-4, -2), (-5, -4))
-    return rows_then_columns.reshape(*logits_xA.shape[:-1], 4 * height, 4 * width)
+    blocks = logits_xA.view(*logits_xA.shape[:-1], height, width, 2, 2, 2, 2)
+    return blocks.movedim((-4, -2), (-5, -4))

@@ -92,9 +92,8 @@ class SharedCells:
             constants.keys_HdL,
             to_image.k_proj,
         )
-        scores_PTHL.sub_(scores_PTHL.amax(dim=-1, keepdim=True)).exp_()
-        sums_PTH1 = scores_PTHL.sum(dim=-1, keepdim=True)
-        mixed_PTHd = self._mixed(scores_PTHL, layer.values_HLd, to_image.v_proj) / sums_PTH1
+        weights_PTHL = scores_PTHL.softmax(dim=-1)
+        mixed_PTHd = self._mixed(weights_PTHL, layer.values_HLd, to_image.v_proj)
         out: Tensor = to_image.out_proj(mixed_PTHd.flatten(2) + constants.values_D)
         return out
 
@@ -106,14 +105,13 @@ class SharedCells:
         if layer.queries_HdL is None or layer.norm is None or constants.queries_HdL is None:
             raise RuntimeError("the cells have been through all layers")
         # The tokens' keys meet the cells' queries: it does not matter which of them asks.
-        weights_PTHL = self._scores(
+        scores_PTHL = self._scores(
             _by_head(keys_PTD, to_tokens.heads),
             layer.queries_HdL,
             constants.queries_HdL,
             to_tokens.q_proj,
         )
-        weights_PTHL.sub_(weights_PTHL.amax(dim=1, keepdim=True)).exp_()
-        weights_PTHL.div_(weights_PTHL.sum(dim=1, keepdim=True))
+        weights_PTHL = scores_PTHL.softmax(dim=1)
         values_PTHd = _by_head(values_PTD, to_tokens.heads)
         directions_PTHC = torch.einsum(
             "pthd,chd->pthc",

@@ -154,6 +154,7 @@ def test_settings_are_taken_from_file_pairs_and_flags_in_that_order(tmp_path):
         (["auto", "SRC", "--out", "OUT", "--set", "nms_iou=7"], "nms_iou"),
         (["auto", "SRC", "--out", "OUT", "--set", "worker=7"], "did you mean 'workers'?"),
         (["auto", "SRC", "--out", "OUT", "--workers", "0"], "workers"),
+        (["auto", "SRC", "--out", "OUT", "--workers", "few"], "a number of processes, or auto"),
         (["auto", "SRC", "b.jpg", "--out", "OUT"], "put a glob in quotes"),
         (["auto", "--config", "absent.yaml"], "absent.yaml"),
         (["auto", "SRC", "--out", "OUT", "--checkpoint", "sam_vit_x"], "sam_vit_x"),
