@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from engine.commands import (
+    annotate,
     assist,
     audit,
     auto,
@@ -141,6 +142,7 @@ def _mount(command_app: typer.Typer) -> None:
     evaluate.register(command_app)
     train_detector.register(command_app)
     demo.register(command_app)
+    annotate.register(command_app)
     command_app.add_typer(checkpoints.app, name="checkpoints")
     command_app.add_typer(label_studio.app, name="label-studio")
     command_app.add_typer(assist.app, name="assist")

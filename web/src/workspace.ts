@@ -55,6 +55,8 @@ export class Workspace implements Gestures, PanelActions {
     this.photo = photo;
     this.prompter = new Prompter(this.model, geometry);
     this.cursor = null;
+    this.hovered = null;
+    this.stage.element.classList.remove("spotlight");
     this.nextColour = objects.length;
     this.stage.open(photo.bitmap, this.prompter.previewSize);
     this.history.reset({ ...EMPTY, objects });
@@ -162,8 +164,7 @@ export class Workspace implements Gestures, PanelActions {
     const mask = draftMask(state.draft, this.size);
     if (!mask.bits.length) return;
     const made = this.finished(state.draft, mask);
-    const others = state.objects.filter((object) => object.id !== made.id);
-    this.history.commit({ objects: [...others, made], draft: null });
+    this.history.commit({ objects: [...state.objects, made], draft: null });
     this.tools.take("add");
   }
 
@@ -181,7 +182,7 @@ export class Workspace implements Gestures, PanelActions {
     const { state } = this.history;
     const object = state.objects.find((one) => one.id === id);
     if (!object) return;
-    const fresh = { ...newDraft(object.label), id: object.id, base: object.mask };
+    const fresh = { ...newDraft(object.label), base: object.mask };
     const draft = { ...(object.draft ?? fresh), corrects: object, startedAt: Date.now() };
     const objects = state.objects.filter((one) => one !== object);
     this.history.commit({ objects, draft });
@@ -205,6 +206,11 @@ export class Workspace implements Gestures, PanelActions {
     this.change(id, (object) => ({ ...object, label }));
   }
 
+  /** A person's verdict on a mask that was there. */
+  decide(id: string, verdict: "accept" | "reject"): void {
+    this.change(id, (object) => ({ ...object, verdict, hidden: verdict === "reject" }));
+  }
+
   remove(id: string): void {
     const { state } = this.history;
     this.history.commit({ ...state, objects: state.objects.filter((one) => one.id !== id) });
@@ -214,6 +220,7 @@ export class Workspace implements Gestures, PanelActions {
     if (this.hovered === id || !this.photo) return;
     this.hovered = id;
     const object = this.history.state.objects.find((one) => one.id === id);
+    this.stage.element.classList.toggle("spotlight", !!object);
     this.stage.showDraft(this.history.state.draft, object?.mask ?? this.currentMask());
   }
 
@@ -296,7 +303,7 @@ export class Workspace implements Gestures, PanelActions {
     const candidate = draft.candidates[draft.chosen];
     const before = draft.corrects;
     return {
-      id: draft.id,
+      id: before?.origin === "given" ? before.id : draft.answerId,
       mask,
       predictedIou: candidate?.predictedIou ?? before?.predictedIou ?? null,
       stability: candidate?.stability ?? before?.stability ?? null,
@@ -306,7 +313,8 @@ export class Workspace implements Gestures, PanelActions {
       hidden: false,
       draft: { ...draft, corrects: null },
       origin: before?.origin ?? "made",
-      verdict: null,
+      verdict: before?.origin === "given" ? "accept" : null,
+      changed: true,
     };
   }
 
@@ -327,7 +335,11 @@ export class Workspace implements Gestures, PanelActions {
   private show(draftChanged: boolean, objectsChanged: boolean): void {
     const { state } = this.history;
     const mask = this.currentMask();
-    if (this.photo && draftChanged) this.stage.showDraft(state.draft, mask);
+    if (this.photo && draftChanged) {
+      this.hovered = null;
+      this.stage.element.classList.remove("spotlight");
+      this.stage.showDraft(state.draft, mask);
+    }
     if (this.photo && objectsChanged) this.stage.showObjects(state.objects);
     if (state.draft) this.endHover();
     drawDraft(state.draft, !!mask?.bits.length, this);

@@ -4,7 +4,7 @@ import { inBox, type Mask } from "../masks/mask";
 import type { Model } from "../model/client";
 import { logitsSide, scaledSize, type Geometry } from "../model/geometry";
 import type { Answer, Earlier, Prompt } from "../model/protocol";
-import type { Candidate, Draft } from "./state";
+import { newId, type Candidate, type Draft } from "./state";
 
 // Longest side of the copy that the mask under the pointer is painted on.
 const PREVIEW_SIDE = 900;
@@ -55,7 +55,8 @@ export class Prompter {
     const candidates = places.map((place) => this.candidate(answer, place));
     candidates.sort((one, other) => other.mask.bits.length - one.mask.bits.length);
     const scores = candidates.map((candidate) => candidate.predictedIou);
-    return { ...draft, prompt, candidates, chosen: scores.indexOf(Math.max(...scores)) };
+    const chosen = scores.indexOf(Math.max(...scores));
+    return { ...draft, prompt, candidates, chosen, answerId: newId() };
   }
 
   /** All masks of an answer whose predicted IoU reaches a limit. */
@@ -69,8 +70,7 @@ export class Prompter {
   private earlierOf(draft: Draft): Earlier | null {
     const current = draft.candidates[draft.chosen];
     if (current) {
-      const steps = draft.prompt.points.length + (draft.prompt.box ? 1 : 0);
-      return { key: `${draft.id}-${steps}-${draft.chosen}`, logits: current.logits };
+      return { key: `${draft.answerId}-${draft.chosen}`, logits: current.logits };
     }
     if (!draft.base) return null;
     return { key: `${draft.id}-base`, logits: this.logitsOf(draft.base) };

@@ -20,8 +20,10 @@ export interface Draft {
   readonly base: Mask | null;
   readonly added: Mask | null;
   readonly cut: Mask | null;
-  /** Tells drafts apart; the finished mask keeps it. */
+  /** Tells drafts apart. */
   readonly id: string;
+  /** Of the last answer; the finished mask has it. */
+  readonly answerId: string;
   readonly startedAt: number;
   readonly label: string;
   /** The finished mask this replaces: it was given, and is corrected. */
@@ -42,6 +44,8 @@ export interface MaskObject {
   /** `given` masks were there before anybody looked. */
   readonly origin: "made" | "given" | "grid";
   readonly verdict: "accept" | "reject" | null;
+  /** Whether a given mask is not as it was. */
+  readonly changed: boolean;
 }
 
 export interface State {
@@ -58,6 +62,7 @@ export function newId(): string {
 }
 
 export function newDraft(label: string): Draft {
+  const id = newId();
   return {
     prompt: NO_PROMPT,
     candidates: [],
@@ -65,7 +70,8 @@ export function newDraft(label: string): Draft {
     base: null,
     added: null,
     cut: null,
-    id: newId(),
+    id,
+    answerId: id,
     startedAt: Date.now(),
     label,
     corrects: null,

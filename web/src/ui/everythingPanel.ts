@@ -102,6 +102,7 @@ export class EverythingPanel {
         draft: null,
         origin: "grid",
         verdict: null,
+        changed: false,
       }));
     const { objects } = this.workspace.history.state;
     this.workspace.stage.showObjects([...objects, ...this.shown]);

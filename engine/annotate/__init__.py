@@ -1,0 +1,1 @@
+"""People mask photos in the page itself: no other labelling tool, the same records."""

@@ -1,0 +1,214 @@
+"""Finished photos become answers, shards and reviews, as Label Studio's do: each exactly once.
+
+An answer that says the same as the one that is kept changes nothing, so collecting may be killed
+and repeated at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from engine.annotate.protocol import SentMask, SentWork
+from engine.annotate.settings import AnnotateRun
+from engine.annotate.work_folder import WorkFolder
+from engine.assist.answer_content import Before, Content, Drawing
+from engine.assist.reviewing import review_collected
+from engine.assist.rows import RowMaker
+from engine.backend.answers import MaskRegion
+from engine.backend.label_set_up import LabelSetUp
+from engine.backend.labels import IMAGE_CONTROL, OBJECT, OUTLINE_CONTROL
+from engine.clicks.effort import effort_by_region
+from engine.clicks.log import ClickEntry
+from engine.label_studio.labelling_config import (
+    EXHAUSTIVE_CHOICE,
+    EXHAUSTIVE_CONTROL,
+    mask_labels,
+)
+from engine.label_studio.outline import polygon_region
+from pipelines.answers import Answer
+from pipelines.collect import CollectedRun, keep_answers, make_answered_shards
+from pipelines.row_lookup import RowLookup
+from pipelines.sources import source_address
+from pipelines.storage import Folder
+from pipelines.summary import Summary
+from stages import rle
+from stages.cleanup import MaskPatch
+from stages.records import ImageRef, MaskRecord
+
+PROJECT: Final = "annotate"
+Json = dict[str, Any]
+Given = Mapping[str, MaskRecord]
+
+
+def open_annotated(settings: AnnotateRun, source_name: str) -> CollectedRun:
+    """The run's folder, begun or as it stands.
+
+    Raises:
+        ConfigurationError: if it holds another run, or one with other settings.
+    """
+    return CollectedRun.open(
+        settings.out,
+        source=source_address(settings.source),
+        source_name=source_name,
+        configuration=settings.records_depend_on(),
+    )
+
+
+@dataclass(frozen=True)
+class GivenMasks:
+    """The masks that photos begin with, by photo and mask; none where nobody gave any."""
+
+    lookup: RowLookup | None
+
+    @classmethod
+    def of(cls, settings: AnnotateRun) -> GivenMasks:
+        """Those of the run that the settings name."""
+        return cls(None if settings.masks is None else RowLookup(Folder(settings.masks)))
+
+    def get(self, image_id: str) -> Given:
+        """A photo's."""
+        row = None if self.lookup is None else self.lookup.get(image_id)
+        return {} if row is None else {mask.mask_id: mask for mask in row.masks}
+
+
+def collect_finished(
+    settings: AnnotateRun, photos: Mapping[str, ImageRef], work: WorkFolder, model_id: str
+) -> Summary:
+    """Makes shards and reviews of what is finished and not collected yet.
+
+    Args:
+        settings: the run's.
+        photos: by id.
+        work: everybody's.
+        model_id: of the model that the page answers with.
+    """
+    run = open_annotated(settings, next(iter(photos.values())).source)
+    given = GivenMasks.of(settings)
+    run = keep_answers(run, _new_answers(settings, run, photos, work, given, model_id))
+    rows = RowMaker(
+        mask_labels(settings.names),
+        settings.winner,
+        settings.limits,
+        settings.round,
+        settings.row_stage,
+    )
+    summary = make_answered_shards(run, rows)
+    review_collected(run)
+    return summary
+
+
+def _new_answers(
+    settings: AnnotateRun,
+    run: CollectedRun,
+    photos: Mapping[str, ImageRef],
+    work: WorkFolder,
+    given: GivenMasks,
+    model_id: str,
+) -> Iterator[Answer]:
+    kept = run.kept
+    for image in work.images():
+        done = [one for one in work.of(image) if one.done]
+        if image not in photos or len(done) < settings.annotators:
+            continue
+        content = content_of(done[: settings.annotators], given.get(image), model_id, image)
+        fingerprint, known = content.fingerprint(), kept.get(image)
+        if known is None:
+            yield Answer(photos[image], 0, fingerprint, content.to_text())
+        elif known.fingerprint != fingerprint:
+            yield Answer(photos[image], known.revision + 1, fingerprint, content.to_text())
+
+
+def content_of(done: list[SentWork], given: Given, model_id: str, image_id: str) -> Content:
+    """An answer in the form that Label Studio's have, so that one code makes records of both."""
+    return Content(
+        drawings=[_drawing(work, given, model_id, image_id) for work in done],
+        before={
+            id_: Before(mask.mask_id, None, mask.segmentation.counts) for id_, mask in given.items()
+        },
+        prefilled=given,
+    )
+
+
+def _drawing(work: SentWork, given: Given, model_id: str, image_id: str) -> Drawing:
+    masks = [mask for mask in work.masks if mask.verdict != "reject"]
+    regions = [region for mask in masks if (region := _region(mask, given)) is not None]
+    if work.exhaustive:
+        regions.append(_exhaustive())
+    entries = click_entries(work, model_id, image_id)
+    ended = datetime.fromtimestamp(work.ended or 0.0, UTC)
+    return Drawing(
+        annotator=work.annotator,
+        lead_seconds=work.seconds,
+        skipped=work.done == "skip",
+        result=regions,
+        efforts=effort_by_region(entries, {mask.id for mask in masks}),
+        at=ended.isoformat(),
+    )
+
+
+def click_entries(work: SentWork, model_id: str, image_id: str) -> list[ClickEntry]:
+    """A person's clicks on a photo as the log has them."""
+    openings = [
+        ClickEntry(
+            at=at,
+            project=PROJECT,
+            task=image_id,
+            image_id=image_id,
+            prompt=None,
+            region_id=None,
+            model_id=model_id,
+            milliseconds=0.0,
+        )
+        for at in work.opened
+    ]
+    clicks = [
+        ClickEntry(
+            at=click.at,
+            project=PROJECT,
+            task=image_id,
+            image_id=image_id,
+            prompt=click.prompt.as_record(),
+            region_id=click.region_id,
+            model_id=model_id,
+            milliseconds=click.milliseconds,
+            prompt_ids=(click.object_id,),
+            predicted_iou=click.predicted_iou,
+        )
+        for click in work.clicks
+    ]
+    return sorted([*openings, *clicks], key=lambda entry: entry.at)
+
+
+def _region(mask: SentMask, given: Given) -> Json | None:
+    """A mask as a region: its outline where it is as it was, else its pixels."""
+    label = mask.label or OBJECT
+    before = given.get(mask.id)
+    if mask.segmentation is not None:
+        segmentation = mask.segmentation.as_rle()
+        patch = MaskPatch(rle.decode(segmentation), 0, 0)
+        score = mask.predicted_iou or 0.0
+        region = MaskRegion(mask.id, patch, segmentation.size_hw, label, score)
+        return region.as_json(LabelSetUp())
+    if before is None:
+        return None
+    return polygon_region(
+        mask.id,
+        rle.decode(before.segmentation),
+        control=OUTLINE_CONTROL,
+        shown_on=IMAGE_CONTROL,
+        label=mask.label or before.category or OBJECT,
+        score=None,
+    )
+
+
+def _exhaustive() -> Json:
+    return {
+        "id": "exhaustive",
+        "type": "choices",
+        "from_name": EXHAUSTIVE_CONTROL,
+        "to_name": IMAGE_CONTROL,
+        "value": {"choices": [EXHAUSTIVE_CHOICE]},
+    }

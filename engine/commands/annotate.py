@@ -1,0 +1,59 @@
+"""`mask-engine annotate`: people mask photos in a page of our own, and shards come out."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from typing import Annotated, Final
+
+import typer
+
+from engine.console import note, result
+from model.errors import ConfigurationError
+
+EPILOG: Final = """[bold]Examples[/bold]
+
+mask-engine annotate configs/annotate-examples.yaml
+
+mask-engine annotate configs/annotate-examples.yaml --set annotators=2 --set 'names=[cat, dog]'
+
+mask-engine annotate configs/annotate-verify.yaml --open
+
+Work is saved while people work. Stopped with Ctrl-C, everything finished is in shards; killed, the
+next start makes them."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command("annotate", epilog=EPILOG)(annotate)
+
+
+def annotate(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the run.")],
+    *,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Mask photos in the browser: from scratch, after a model, or judging what is there."""
+    try:
+        from engine.annotate.serving import serve_annotating
+        from engine.annotate.settings import read_annotate_run
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the page needs {error.name}: pip install 'mask-engine[page]'"
+        ) from None
+    run = read_annotate_run(config, settings or ())
+
+    def ready(address: str) -> None:
+        result(address)
+        sys.stdout.flush()  # whoever reads it through a pipe waits for it
+        note("stop it with Ctrl-C; what is finished becomes shards then")
+        if open_browser:
+            webbrowser.open(address)
+
+    summary = serve_annotating(run, told=note, ready=ready)
+    if summary is not None:
+        result(f"{run.out}: {summary.images:,} photos, {summary.masks:,} masks")
