@@ -18,6 +18,7 @@ from model.errors import ConfigurationError, StopError
 from tests.engine.training.photo_factory import write_coco
 
 CONFIGS = Path(__file__).parents[3] / "configs"
+TRAINING = sorted([*CONFIGS.glob("train-*.yaml"), *CONFIGS.glob("finetune-*.yaml")])
 
 
 SMALL = {
@@ -54,7 +55,7 @@ def sources(*listed: dict[str, object]) -> str:
     return f"data.sources={json.dumps(listed)}"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("train-*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
 def test_every_shipped_configuration_loads(path: Path) -> None:
     assert build(TrainingConfiguration, [read_yaml(str(path))], origin=str(path)).data.sources
 
