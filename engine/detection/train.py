@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -15,16 +14,15 @@ from engine.detection.features import EmbeddedViews, View
 from engine.detection.measure import Judged, average_precision, judge, recall
 from engine.detection.settings import DetectorRun
 from engine.training.annotated import AnnotatedPhoto
+from engine.training.claim import claim_folder
 from engine.training.sources import read_photos
 from model.detection.detector import load_detector, read_detector_card, save_detector
 from model.detection.training import DetectorExample, DetectorTrainer
-from model.errors import ConfigurationError
 from model.segmenter import PromptableSegmenter
 from pipelines.manifest import usable_cores
 from pipelines.promised_model import CheckpointSegmenter
 
 DETECTOR_NAME: Final = "detector.safetensors"
-CONFIGURATION_NAME: Final = "configuration.json"
 STATE_NAME: Final = "state.pt"
 STEPS_A_STATE: Final = 100
 
@@ -74,7 +72,7 @@ def train_detector(
     threads = settings.threads or usable_cores()
     model = segmenter or CheckpointSegmenter(settings.checkpoint, settings.device, threads)()
     folder = Path(settings.out).expanduser()
-    _claim(folder, settings.weights_depend_on(model.model_id))
+    claim_folder(folder, settings.weights_depend_on(model.model_id), what="detector")
     learned, held_out = _split(settings)
     if not (folder / DETECTOR_NAME).exists():
         views = [View(photo, mirror) for photo in learned for mirror in _mirrors(settings)]
@@ -151,19 +149,3 @@ def _measured(
         average_precision=average_precision(judged) if judged else None,
         seconds=time.perf_counter() - started,
     )
-
-
-def _claim(folder: Path, ours: dict[str, Any]) -> None:
-    """Writes the configuration into a new folder, or refuses a folder of another one."""
-    path = folder / CONFIGURATION_NAME
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(ours, indent=2) + "\n", encoding="utf-8")
-        return
-    theirs = json.loads(path.read_text(encoding="utf-8"))
-    changed = [key for key in ours if ours[key] != theirs.get(key)]
-    if changed:
-        raise ConfigurationError(
-            f"{folder} holds a detector of another configuration ({', '.join(changed)} differ): "
-            "give another out, or the configuration it was started with"
-        )

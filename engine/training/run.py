@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from engine.console import note, progress
 from engine.training.ahead import batches_ahead
+from engine.training.claim import claim_folder
 from engine.training.journal import Journal, draw_curves
 from engine.training.overlays import overlay_sheet, write_png
 from engine.training.parameters import TrainingConfiguration
@@ -20,7 +20,6 @@ from model.training.loop import LossIsNotANumberError
 from model.training.session import TrainingSession
 from model.training.threads import use_threads
 
-CONFIGURATION_NAME = "configuration.json"
 CHECKPOINT_NAME = "checkpoint.safetensors"
 OVERLAY_EXAMPLES = 6
 OVERLAY_NUMBER = 10**9
@@ -45,7 +44,8 @@ def train_run(configuration: TrainingConfiguration, folder: Path) -> TrainingRes
         StopError: the loss became NaN; the state before it is kept.
     """
     started = time.perf_counter()
-    _claim(folder, configuration)
+    ours = configuration.model_dump(mode="json", exclude={"log", "threads"})
+    claim_folder(folder, ours, what="run")
     use_threads(configuration.threads)
     session = TrainingSession(configuration.session, folder)
     try:
@@ -123,20 +123,3 @@ def _finish(session: TrainingSession, configuration: TrainingConfiguration, fold
     session.export(folder / CHECKPOINT_NAME, configuration.data_names)
     if draw_curves(folder) is None:
         note("too few figures for curves: lower log.figures_every_steps for short runs")
-
-
-def _claim(folder: Path, configuration: TrainingConfiguration) -> None:
-    """Write the configuration into a new folder, or refuse a folder of another one."""
-    path = folder / CONFIGURATION_NAME
-    ours = configuration.model_dump(mode="json", exclude={"log", "threads"})
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(ours, indent=2) + "\n", encoding="utf-8")
-        return
-    theirs = json.loads(path.read_text(encoding="utf-8"))
-    changed = [key for key in ours if ours[key] != theirs.get(key)]
-    if changed:
-        raise ConfigurationError(
-            f"{folder} holds a run of another configuration ({', '.join(changed)} differ): "
-            "give another --out, or the configuration it was started with"
-        )
