@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.rounds.entries import Entry
 from engine.rounds.gate import BOOTSTRAP_ROUNDS, MEASURES, Measure
-from engine.rounds.ledger import Entry, Ledger
+from engine.rounds.ledger import Ledger
 from engine.rounds.measured import Measured
 from engine.rounds.status import engine_status
 

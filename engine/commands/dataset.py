@@ -81,6 +81,30 @@ def diff(
         result(line)
 
 
+@app.command()
+def check(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A data set's folder.")],
+) -> None:
+    """Say whether every file is as it was when the data set was built.
+
+    Example: mask-engine dataset check data-sets/one
+    """
+    from engine.datasets.checksums import CHECKSUMS_FILE, wrong_files
+    from model.errors import ConfigurationError, StopError
+    from pipelines.storage import Folder
+
+    try:
+        wrong = wrong_files(Folder(folder))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{folder}: no {CHECKSUMS_FILE}, so it is no data set") from None
+    if wrong:
+        raise StopError(
+            f"{folder}: {len(wrong)} files are gone or changed, such as {', '.join(wrong[:3])}. "
+            "Build the data set again, or get these files again."
+        )
+    result("every file is as it was")
+
+
 @app.command(epilog=_REMOVE_EPILOG)
 def remove(
     places: Annotated[

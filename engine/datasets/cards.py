@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.datasets.settings import DatasetSettings
-from engine.rounds.ledger import Entry, Ledger
+from engine.rounds.entries import Entry
+from engine.rounds.ledger import Ledger
 from engine.rounds.settings import EngineSettings
 
 _FIGURES = (

@@ -96,9 +96,9 @@ def block(result: Audit, least: float) -> None:
     share = result.all.above_90
     if share.low < least:
         raise StopError(
-            f"audit failed: {share.value:.1%} of the masks are above 90 % IoU, and with 95 % "
-            f"certainty no more than that at least {share.low:.1%} are; {least:.1%} are asked for. "
-            "Audit more masks if the interval is wide, or mend the data set."
+            f"audit failed: {share.value:.1%} of the masks are above 90 % IoU (95 % interval "
+            f"{share.low:.1%} to {share.high:.1%}), and at least {least:.1%} are asked for. Audit "
+            "more masks if the interval is wide, or mend the data set."
         )
 
 

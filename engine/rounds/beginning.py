@@ -8,8 +8,8 @@ from engine.console import progress
 from engine.imports.work import ImportSettings, import_folder
 from engine.rounds.collecting import effort
 from engine.rounds.context import Context
+from engine.rounds.entries import Outcome
 from engine.rounds.learning import promoted
-from engine.rounds.ledger import Outcome
 from model.errors import ConfigurationError, StopError
 from pipelines.status import run_status
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.rounds.ledger import Ledger, describe_rounds
+from engine.rounds.ledger import Ledger
 from engine.rounds.settings import EngineSettings
 from engine.rounds.steps import steps_of
 from model.errors import ConfigurationError
@@ -46,7 +46,7 @@ def refuse_changes(ledger: Ledger, settings: EngineSettings) -> None:
         told.setdefault(f"{change.key} was {change.was}, now {change.now}", change.step)
     first = min(change.round for change in changes)
     later = sorted({entry.round for entry in ledger.standing if entry.round >= first})
-    touched = describe_rounds([change.round for change in changes] + later)
+    touched = _described([change.round for change in changes] + later)
     raise ConfigurationError(
         f"{ledger.folder.address}: the configuration has changed: {'; '.join(list(told)[:5])}. "
         f"This touches {touched}, which would have to be made again. Nothing was done: give the "
@@ -107,3 +107,11 @@ def _differences(
 def _shown(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _described(numbers: Sequence[int]) -> str:
+    """`round 2`, `rounds 2, 3 and 5`."""
+    unique = [str(number) for number in sorted(set(numbers))]
+    if len(unique) == 1:
+        return f"round {unique[0]}"
+    return f"rounds {', '.join(unique[:-1])} and {unique[-1]}"

@@ -13,7 +13,7 @@ from typing import Final
 from engine.console import progress
 from engine.evaluation.truth import TruthPhoto, read_truth
 from engine.rounds.context import Context
-from engine.rounds.ledger import Outcome
+from engine.rounds.entries import Outcome
 from engine.rounds.people import collect_from_label_studio
 from engine.rounds.settings import RoundSettings
 from engine.simulation.answers import DirectAnswers

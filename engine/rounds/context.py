@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from engine.assist.connection import Connection
-from engine.rounds.ledger import Entry, Ledger
+from engine.rounds.entries import Entry
+from engine.rounds.ledger import Ledger
 from engine.rounds.settings import EngineSettings, RoundSettings
 from engine.training.parameters import TrainingConfiguration
 from engine.training.run import TrainingResult, train_run
@@ -156,7 +157,3 @@ class Context:
         """A list of photos that was kept."""
         lines = self.folder.read(name).decode().splitlines()
         return [ImageRef(*json.loads(line)) for line in lines if line]
-
-    def write_json(self, name: str, content: Any) -> None:
-        """Writes a small document whole."""
-        self.folder.write(name, json.dumps(content, indent=1).encode())

@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.rounds.collecting import effort, simulate
 from engine.rounds.context import Context
+from engine.rounds.entries import Entry, Outcome
 from engine.rounds.gate import judge
 from engine.rounds.learning import (
     evaluate_checkpoint,
@@ -20,7 +21,6 @@ from engine.rounds.learning import (
     read_measured,
     train_candidate,
 )
-from engine.rounds.ledger import Entry, Outcome
 from engine.rounds.proposing import propose
 from pipelines.joins import JoinedRun, JoinRecipe, index_runs, write_joined_run
 from pipelines.storage import Folder

@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from engine.rounds.context import Context
+from engine.rounds.entries import Entry, Outcome
 from engine.rounds.held_out import held_out_addresses
-from engine.rounds.ledger import Entry, Outcome
 from model.errors import ConfigurationError, StopError
 from pipelines.joins import (
     IndexedPhoto,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from engine.rounds.context import CHECKPOINTS, Context
+from engine.rounds.entries import Entry, Outcome
 from engine.rounds.gate import MEASURES, GateParameters, judge, value_of
 from engine.rounds.held_out import held_out_photos
-from engine.rounds.ledger import Entry, Outcome
 from engine.rounds.measured import Measured, measure_checkpoint
 from engine.rounds.recipe import RoundTraining
 from model.checkpoint_card import CheckpointCard

@@ -8,83 +8,23 @@ a number is taken by creating its file, which succeeds once, so two writers cann
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from engine.rounds.entries import Entry, Outcome, StepKey, settings_digest
 from model.errors import ConfigurationError, StopError
 from pipelines.manifest import timestamp, versions
 from pipelines.storage import Folder
-from stages.ids import digest
 
+KIND: Final = "mask-engine engine"
+FORMAT_VERSION: Final = 1
 ENGINE_FILE: Final = "engine.json"
 ENTRIES: Final = "ledger"
 CONFIGURATIONS: Final = (".yaml", ".yml")
 _ALSO_OURS: Final = frozenset({"lock", "lock.json", "_tmp"})
-
-
-class Entry(BaseModel):
-    """One finished step, or one rollback.
-
-    Attributes:
-        number: its place in the order of things.
-        kind: a step, or a rollback to before `round`.
-        round: 0 is what was there before the first round.
-        step: its name.
-        generation: how often the round was begun anew after rollbacks, from 1.
-        inputs, outputs: addresses relative to the engine's folder, or model ids, by what they are.
-        counts: photos, masks, clicks and the like.
-        figures: measured results.
-        settings: the part of the configuration that the step depends on.
-        settings_digest: of it.
-        model_id: of the checkpoint that the step used or made.
-        reason: in words, where something was decided.
-        code: versions of what took part.
-        finished: when, in UTC; for people, nothing is ordered by it.
-        seconds: that the last attempt took.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["step", "rollback"] = "step"
-    number: int
-    round: int
-    step: str
-    generation: int
-    inputs: dict[str, str] = Field(default_factory=dict)
-    outputs: dict[str, str] = Field(default_factory=dict)
-    counts: dict[str, float] = Field(default_factory=dict)
-    figures: dict[str, Any] = Field(default_factory=dict)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    settings_digest: str = ""
-    model_id: str | None = None
-    reason: str | None = None
-    code: dict[str, str] = Field(default_factory=dict)
-    finished: str = ""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a step gives the ledger; fields as in `Entry`."""
-
-    inputs: Mapping[str, str] | None = None
-    outputs: Mapping[str, str] | None = None
-    counts: Mapping[str, float] | None = None
-    figures: Mapping[str, Any] | None = None
-    model_id: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class StepKey:
-    """Which step: its round, the round's generation, its name."""
-
-    round: int
-    generation: int
-    step: str
 
 
 @dataclass(frozen=True)
@@ -197,11 +137,6 @@ def entry_name(number: int) -> str:
     return f"{ENTRIES}/{number:06d}.json"
 
 
-def settings_digest(settings: Mapping[str, Any]) -> str:
-    """16 hex digits of a part of the configuration."""
-    return digest(json.dumps(settings, sort_keys=True, separators=(",", ":")))
-
-
 def open_ledger(address: str, *, begin: bool = False) -> Ledger:
     """The ledger of an engine's folder.
 
@@ -214,20 +149,30 @@ def open_ledger(address: str, *, begin: bool = False) -> Ledger:
             none.
     """
     folder = Folder(address)
-    names = set(folder.names())
-    if ENGINE_FILE not in names:
-        if names - _ALSO_OURS:
-            some = ", ".join(sorted(names - _ALSO_OURS)[:3])
-            raise ConfigurationError(
-                f"{address}: holds other things ({some}) and no {ENGINE_FILE}, so it is no "
-                "engine's folder. Nothing was written; give another `out`."
-            )
+    refuse_other_places(folder)
+    if not folder.exists(ENGINE_FILE):
         if not begin:
             raise ConfigurationError(f"{address}: no engine was run here yet (no {ENGINE_FILE})")
-        about = {"kind": "mask-engine engine", "format_version": 1, "created": timestamp()}
+        about = {"kind": KIND, "format_version": FORMAT_VERSION, "created": timestamp()}
         folder.write(ENGINE_FILE, json.dumps(about, indent=1).encode())
-    _refuse_foreign(folder)
     return Ledger(folder, _entries(folder))
+
+
+def refuse_other_places(folder: Folder) -> None:
+    """Checks that a folder is an engine's, or free for one; writes nothing.
+
+    Raises:
+        ConfigurationError: if it holds something else, or another version's ledger.
+    """
+    names = set(folder.names())
+    if ENGINE_FILE in names:
+        _refuse_foreign(folder)
+    elif names - _ALSO_OURS:
+        some = ", ".join(sorted(names - _ALSO_OURS)[:3])
+        raise ConfigurationError(
+            f"{folder.address}: holds other things ({some}) and no {ENGINE_FILE}, so it is no "
+            "engine's folder. Nothing was written; give another `out`."
+        )
 
 
 def is_engine(address: str) -> bool:
@@ -243,7 +188,7 @@ def is_engine_place(where: str) -> bool:
 def _refuse_foreign(folder: Folder) -> None:
     try:
         about = json.loads(folder.read(ENGINE_FILE))
-        ours = about["kind"] == "mask-engine engine" and about["format_version"] == 1
+        ours = about["kind"] == KIND and about["format_version"] == FORMAT_VERSION
     except (ValueError, KeyError, TypeError):
         ours = False
     if not ours:
@@ -282,11 +227,3 @@ def _entry(folder: Folder, name: str, number: int) -> Entry:
             "were mixed. Nothing was touched."
         )
     return entry
-
-
-def describe_rounds(numbers: Sequence[int]) -> str:
-    """`round 2`, `rounds 2, 3 and 5`."""
-    unique = [str(number) for number in sorted(set(numbers))]
-    if len(unique) == 1:
-        return f"round {unique[0]}"
-    return f"rounds {', '.join(unique[:-1])} and {unique[-1]}"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.rounds.context import Context
+from engine.rounds.entries import Outcome
 from engine.rounds.held_out import held_out_addresses
-from engine.rounds.ledger import Outcome
 from engine.rounds.proposing import propose
 from model.errors import StopError
 from pipelines.shards import read_rows

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.console import progress
 from engine.rounds.context import Context
 from engine.rounds.detecting import propose_with_detector
-from engine.rounds.ledger import Outcome
+from engine.rounds.entries import Outcome
 from pipelines.automatic import run_automatic
 from pipelines.progress import Progress
 from pipelines.run_config import AutomaticRun

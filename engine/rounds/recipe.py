@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.configuration import build, merge
 from engine.training.parameters import (
@@ -63,6 +63,12 @@ class RoundTraining(BaseModel):
         default_factory=dict,
         description="Any setting of `mask-engine train` that differs: data, session, log.",
     )
+
+    @model_validator(mode="after")
+    def _recipe_is_known(self) -> RoundTraining:
+        """Refuses a wrong recipe now, and not after hours of people's work."""
+        self.configuration(data="data", start="tiny", seed=0, threads=1, device="cpu")
+        return self
 
     def configuration(
         self, *, data: str, start: str, seed: int, threads: int, device: str

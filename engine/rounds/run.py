@@ -11,7 +11,8 @@ from typing import Final, Literal
 from engine.console import note
 from engine.rounds.changes import refuse_changes
 from engine.rounds.context import Context, Tools
-from engine.rounds.ledger import Entry, Ledger, StepKey, open_ledger, settings_digest
+from engine.rounds.entries import Entry, StepKey
+from engine.rounds.ledger import Ledger, open_ledger, refuse_other_places
 from engine.rounds.lock import engine_lock
 from engine.rounds.people import WaitingForPeopleError
 from engine.rounds.settings import EngineSettings
@@ -72,7 +73,7 @@ def run_engine(
         StopError: if a step cannot be done; nothing of it is in the ledger.
     """
     folder = Folder(settings.out)
-    _ = open_ledger(settings.out, begin=False) if folder.exists("engine.json") else None
+    refuse_other_places(folder)
     with engine_lock(folder) as lock:
         ledger = open_ledger(settings.out, begin=True)
         refuse_changes(ledger, settings)
@@ -120,8 +121,3 @@ def _do(context: Context, step: Step, check: Callable[[], None], observe: Observ
     if outcome.reason:
         note(f"  {outcome.reason}")
     return ledger
-
-
-def digest_of(settings: EngineSettings) -> str:
-    """16 hex digits of the whole configuration."""
-    return settings_digest(settings.model_dump(mode="json"))

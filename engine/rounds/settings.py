@@ -17,6 +17,7 @@ from model.detection.training import DetectorSchedule
 from pipelines.storage import open_filesystem
 from stages.joining import JoinParameters
 from stages.photos import PhotoLimits
+from stages.presets import parameters_for
 from stages.semi_automatic import SemiAutomaticParameters
 
 STRICT: Final = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -196,6 +197,14 @@ class EngineSettings(BaseModel):
     seed: int = Field(default=0, description="Of every choice.")
     threads: int | None = Field(default=None, ge=1, description="Of the model; the cores if unset.")
     device: str = Field(default="cpu", description="cpu, cuda or mps.")
+
+    @model_validator(mode="after")
+    def _masks_can_be_proposed(self) -> EngineSettings:
+        """Refuses unknown presets and settings of the automatic stage before any work."""
+        parameters_for(self.held_out.preset, self.held_out.parameters)
+        for its in self.rounds:
+            parameters_for(its.proposing.preset, its.proposing.parameters)
+        return self
 
     def under_root(self, address: str) -> str:
         """An address of data, relative ones below `data_root`."""

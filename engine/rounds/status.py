@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from engine.console import columns, duration
-from engine.rounds.ledger import CONFIGURATIONS, Entry, Ledger, is_engine, open_ledger
+from engine.console import columns
+from engine.rounds.entries import Entry
+from engine.rounds.ledger import CONFIGURATIONS, Ledger, is_engine, open_ledger
 from engine.rounds.run import all_steps
 from engine.rounds.settings import EngineSettings, read_engine
 from engine.rounds.steps import steps_of
@@ -182,8 +183,3 @@ def _ratio(value: float | None, over: float | None) -> str:
 
 def _share(value: float, of: float) -> str:
     return f"{value / of:.0%}" if of else "-"
-
-
-def spent(ledger: Ledger) -> str:
-    """Time that all standing steps took."""
-    return duration(sum(entry.seconds for entry in ledger.standing))

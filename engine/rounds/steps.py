@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from engine.rounds import beginning, collecting, controls, data_set, learning, photos, proposing
 from engine.rounds.context import Context
-from engine.rounds.ledger import Outcome
+from engine.rounds.entries import Outcome
 from engine.rounds.settings import EngineSettings, RoundSettings
 
 Settings = dict[str, Any]

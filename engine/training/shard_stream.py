@@ -11,11 +11,9 @@ Shape suffixes: N masks, S side of the square view in pixels.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.training.augment import flip, recolour
@@ -27,16 +25,12 @@ from engine.training.photo_views import (
     choose_window,
     cut_image,
 )
-from engine.training.sampling import MaskFacts, mask_weights, photo_factors
 from engine.training.scene import Scene, SceneSource, drop_useless_masks
+from engine.training.shard_index import index_groups, read_group
 from model.errors import ConfigurationError
-from pipelines.manifest import read_manifest
-from pipelines.run_folder import SHARDS
 from pipelines.storage import Folder
 from stages import rle
-from stages.joining import is_peoples
 from stages.records import ImageRow
-from stages.schema import rows_from_table
 
 REDUCTIONS = (8, 4, 2)
 _REDUCED = {
@@ -46,26 +40,6 @@ _REDUCED = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _BLOCK_STREAM = 77  # keeps the choice of blocks apart from what is drawn in them
-
-
-@dataclass(frozen=True)
-class GroupPlace:
-    """A row group: its shard's name and its number in it."""
-
-    shard: str
-    group: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """What the index knows of a row group: weights (N,) of each of its rows' masks."""
-
-    place: GroupPlace
-    weights: tuple[NDArray[np.float64], ...]
-
-    @property
-    def total(self) -> float:
-        return float(sum(weights.sum() for weights in self.weights))
 
 
 class ShardStream:
@@ -81,7 +55,7 @@ class ShardStream:
     def __init__(self, source: StreamSourceParameters) -> None:
         self._source = source
         self._folder = Folder(source.path)
-        self._groups = [group for group in _index(self._folder, source) if group.total > 0]
+        self._groups = [group for group in index_groups(self._folder, source) if group.total > 0]
         if not self._groups:
             raise ConfigurationError(
                 f"source {source.name!r}: {source.path} has no mask that may be drawn; see its "
@@ -113,7 +87,9 @@ class ShardStream:
         shares: list[float] = []
         for chosen, times in sorted(drawn.items()):
             group = self._groups[chosen]
-            for row, weights in zip(_read(self._folder, group.place), group.weights, strict=True):
+            for row, weights in zip(
+                read_group(self._folder, group.place), group.weights, strict=True
+            ):
                 if weights.sum() > 0:
                     photos.append(_StreamedPhoto(row, weights))
                     shares.append(times * float(weights.sum()) / group.total)
@@ -264,43 +240,3 @@ def _span(begin: float, end: float, scale: float, side_px: int) -> tuple[int, in
     low = max(0, int(np.floor(begin * scale)) - 1)
     high = min(side_px, int(np.ceil(end * scale)) + 1)
     return min(low, side_px - 1), max(high, min(low, side_px - 1) + 1)
-
-
-def _index(folder: Folder, source: StreamSourceParameters) -> list[_Group]:
-    """Weights of all masks, without their pixels; one pass over the shards."""
-    places: list[tuple[GroupPlace, int]] = []
-    facts: list[list[MaskFacts]] = []
-    rounds: list[int] = []
-    names = [name for name in folder.names(SHARDS) if name.endswith(".parquet")]
-    manifest = read_manifest(folder)
-    if manifest is not None and not manifest.embed_images:
-        raise ConfigurationError(
-            f"source {source.name!r}: the shards of {source.path} carry no photos; make the run "
-            "with --embed-images, or use kind: shards"
-        )
-    for name in names:
-        with folder.open(f"{SHARDS}/{name}") as file, pq.ParquetFile(file) as parquet:
-            columns = [n for n in parquet.schema_arrow.names if n != "image"]
-            for group in range(parquet.num_row_groups):
-                rows = list(rows_from_table(parquet.read_row_group(group, columns=columns)))
-                places.append((GroupPlace(name, group), len(rows)))
-                facts += [[_facts(row, place) for place in range(len(row.masks))] for row in rows]
-                rounds += [row.round for row in rows]
-    weights = mask_weights(facts, source.sampling)
-    factors = photo_factors([w.sum() for w in weights], rounds, source.sampling)
-    weights = [weight * factor for weight, factor in zip(weights, factors, strict=True)]
-    groups, first = [], 0
-    for place, rows_in in places:
-        groups.append(_Group(place, tuple(weights[first : first + rows_in])))
-        first += rows_in
-    return groups
-
-
-def _facts(row: ImageRow, place: int) -> MaskFacts:
-    mask = row.masks[place]
-    return MaskFacts(is_peoples(mask), mask.clicks or 0, mask.edited_px or 0)
-
-
-def _read(folder: Folder, place: GroupPlace) -> list[ImageRow]:
-    with folder.open(f"{SHARDS}/{place.shard}") as file, pq.ParquetFile(file) as parquet:
-        return list(rows_from_table(parquet.read_row_group(place.group)))

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from engine.cli import app
 from engine.console import progress
 from engine.datasets.build import build_dataset
 from engine.datasets.checksums import wrong_files
@@ -65,9 +67,13 @@ def test_it_holds_shards_statistics_cards_and_checksums(engine: Path, tmp_path: 
 
 def test_a_changed_file_is_found_by_its_checksum(engine: Path, tmp_path: Path) -> None:
     build(engine, tmp_path / "set")
+    whole = CliRunner().invoke(app, ["dataset", "check", str(tmp_path / "set")])
     (tmp_path / "set" / "README.md").write_text("other")
+    changed = CliRunner().invoke(app, ["dataset", "check", str(tmp_path / "set")])
 
-    assert wrong_files(Folder(str(tmp_path / "set"))) == ["README.md"]
+    assert whole.exit_code == 0
+    assert changed.exit_code == 1
+    assert "1 files are gone or changed, such as README.md" in changed.stderr
 
 
 def test_chosen_rounds_and_the_difference_between_two_sets(engine: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from engine.rounds.ledger import Entry, open_ledger
+from engine.rounds.entries import Entry
+from engine.rounds.ledger import open_ledger
 from engine.rounds.run import Moment, all_steps, run_engine
 from engine.rounds.settings import EngineSettings
 from tests.engine.rounds.engines import FAKE_TOOLS, QUICK, make_data, settings_of
