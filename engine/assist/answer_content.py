@@ -68,8 +68,12 @@ class Content:
 
     def to_text(self) -> str:
         """As JSON."""
-        fields = asdict(replace(self, prefilled={}))
-        fields["prefilled"] = {id_: mask_to_dict(mask) for id_, mask in self.prefilled.items()}
+        fields = {
+            "drawings": [_drawing_fields(drawing) for drawing in self.drawings],
+            "before": {region: asdict(mask) for region, mask in self.before.items()},
+            "prefilled": {region: mask_to_dict(mask) for region, mask in self.prefilled.items()},
+            "problem": self.problem,
+        }
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -86,10 +90,19 @@ class Content:
 
     def fingerprint(self) -> str:
         """Equal where people gave the same; what was collected before does not count."""
-        drawings = [asdict(replace(drawing, at="")) for drawing in self.drawings]
+        drawings = [_drawing_fields(replace(drawing, at="")) for drawing in self.drawings]
         same = {"drawings": drawings, "problem": self.problem}
         text = json.dumps(same, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _drawing_fields(drawing: Drawing) -> Json:
+    """Plain values; `asdict` would copy every number of every mask."""
+    efforts = {region: asdict(effort) for region, effort in drawing.efforts.items()}
+    plain = {
+        name: getattr(drawing, name) for name in ("annotator", "lead_seconds", "skipped", "at")
+    }
+    return {**plain, "result": drawing.result, "efforts": efforts}
 
 
 def _drawing(fields: Json) -> Drawing:

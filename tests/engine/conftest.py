@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stages.records import ImageRow
-from tests.engine.real_studio import real_studio  # noqa: F401 - a fixture
+from tests.engine.real_studio import labelling, real_studio  # noqa: F401 - fixtures
 from tests.factories import make_failed_row, make_mask, make_photo_bytes, make_ref, make_row
 
 

@@ -33,6 +33,15 @@ PICTURES_VARIABLE: Final = "MASK_ENGINE_SCREENSHOTS"
 PICTURE_WIDTH_PX: Final = 900
 PICTURE_COLOURS: Final = 128
 
+_ALL_THERE: Final = """count => {
+    const annotation = window.Htx?.annotationStore?.selected;
+    return annotation && (annotation.regionStore?.regions?.length ?? 0) >= count;
+}"""
+_REGIONS = "window.Htx.annotationStore.selected.regionStore.regions"
+_IS_GONE: Final = f"id => !{_REGIONS}.some(region => region.cleanId === id)"
+_PLACE_IN_LIST: Final = f"id => {_REGIONS}.findIndex(region => region.cleanId === id)"
+_ANSWERS_AGAIN: Final = "() => new Promise(f => requestAnimationFrame(() => setTimeout(f, 0)))"
+
 
 def find_browser() -> str | None:
     """A Chromium of this machine."""
@@ -74,12 +83,17 @@ class LabellingPage:
         self.page.click("button[type=submit]")
         self.page.wait_for_url(lambda url: "login" not in url)
 
-    def open(self, project: int, task: int) -> float:
-        """Opens a task; returns the seconds until the photo and all regions are there."""
+    def open(self, project: int, task: int, *, regions: int = 0) -> float:
+        """Opens a task; returns the seconds until it is usable.
+
+        That is: the photo and so many regions are there, and the page answers again.
+        """
         begun = time.perf_counter()
         self.page.goto(f"{self._url}/projects/{project}/data?task={task}")
         self.page.wait_for_selector("canvas")
         self.page.wait_for_selector("[data-testid=bottombar-submit-button]")
+        self.page.wait_for_function(_ALL_THERE, arg=regions)
+        self.page.evaluate(_ANSWERS_AGAIN)
         return time.perf_counter() - begun
 
     def keep_label_selected(self) -> None:
@@ -126,6 +140,42 @@ class LabellingPage:
             self.page.locator("[data-testid=bottombar-submit-button]").click()
         self.page.wait_for_timeout(2500)
         return heard.value.json()
+
+    def submit_by_key(self) -> Any:
+        """Submits as people do who never touch the mouse."""
+        with self.page.expect_response(
+            lambda r: r.request.method == "POST" and "/annotations" in r.url
+        ) as heard:
+            self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_timeout(1500)
+        return heard.value.json()
+
+    def delete_region(self, region_id: str) -> None:
+        """Chooses a region and presses Backspace."""
+        self._choose(region_id)
+        self.page.keyboard.press("Backspace")
+        self.page.wait_for_function(_IS_GONE, arg=region_id)
+
+    def drag_outline(self, region_id: str, corner: Any, target: Any) -> None:
+        """Moves an outline by one of its corners; both places in percent of the photo."""
+        self.page.locator("[aria-label=move-tool]").first.click()
+        self._choose(region_id)
+        photo = self.photo_box()
+        start, end = (
+            (photo["x"] + photo["width"] * x / 100, photo["y"] + photo["height"] * y / 100)
+            for x, y in (corner, target)
+        )
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move(*end, steps=8)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(800)
+
+    def _choose(self, region_id: str) -> None:
+        """As a click on its line in the list of regions does."""
+        place = self.page.evaluate(_PLACE_IN_LIST, region_id)
+        self.page.locator(".lsf-outliner-item").nth(place).click()
+        self.page.wait_for_timeout(800)
 
     def photo_box(self) -> dict[str, float]:
         """The photo's place in the window; a part of it may be outside what is shown."""

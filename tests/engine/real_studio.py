@@ -65,3 +65,15 @@ def real_studio(cannot_run, tmp_path_factory) -> Iterator[RealStudio]:
         environment.delenv(TOKEN_VARIABLE, raising=False)
         yield studio
     studio.stop()
+
+
+@pytest.fixture
+def labelling(cannot_run, real_studio):
+    """A browser at the real server, not yet logged in."""
+    from tests.engine.labelling_page import LabellingPage, browser_page, find_browser
+
+    program = find_browser()
+    if program is None:
+        cannot_run("no Chromium on this machine (apt-get install chromium)")
+    with browser_page(program) as page:
+        yield LabellingPage(page, real_studio.url, real_studio.credentials)

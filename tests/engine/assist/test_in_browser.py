@@ -23,19 +23,6 @@ COIN_XY = (0.1, 0.16)  # of the photo: in the first coin
 BESIDE_XY = (0.245, 0.17)  # in the coin beside it
 
 
-@pytest.fixture
-def labelling(cannot_run, real_studio):
-    """A browser at the real server, not yet logged in."""
-    pytest.importorskip("playwright", reason="pip install 'mask-engine[test]'")
-    from tests.engine.labelling_page import LabellingPage, browser_page, find_browser
-
-    program = find_browser()
-    if program is None:
-        cannot_run("no Chromium on this machine (apt-get install chromium)")
-    with browser_page(program) as page:
-        yield LabellingPage(page, real_studio.url, real_studio.credentials)
-
-
 def test_two_clicks_in_the_browser_become_a_mask_in_a_shard(tmp_path, labelling, real_studio):
     photos = tmp_path / "photos"
     photos.mkdir()
