@@ -18,12 +18,16 @@ _AUDIT_EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine audit data-sets/one --sample audits/one --masks 500
 
-mask-engine audit audits/one --corrected runs/corrected --least 0.9
+mask-engine audit audits/one --send configs/audit-demo.yaml
+
+mask-engine audit audits/one --collect configs/audit-demo.yaml
+
+mask-engine audit audits/one --corrected runs/audited --least 0.9
 
 mask-engine audit data-sets/one --truth truth.json --photos photos --json audit.json
 
-First a sample is drawn; people correct it (send its masks out as a semi-automatic task), or a
-truth file stands in for them; then the pairs are compared."""
+First a sample is drawn; people correct it in Label Studio, or a truth file stands in for them;
+then the pairs are compared."""
 _CALIBRATE_EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine auto photos --out runs/low --checkpoint mine.safetensors \\
@@ -55,6 +59,12 @@ def audit(
     ] = None,
     masks: Annotated[int, typer.Option(min=1, help="Masks of the sample.")] = 500,
     seed: Annotated[int, typer.Option(help="Of the sample, and of intervals.")] = 0,
+    send: Annotated[
+        str | None, typer.Option(help="Only send a sample to people, as this YAML file says.")
+    ] = None,
+    collect: Annotated[
+        str | None, typer.Option(help="Only collect what they finished, by the same file.")
+    ] = None,
     corrected: Annotated[
         str | None, typer.Option(help="The run of what people made of the sample.")
     ] = None,
@@ -78,6 +88,9 @@ def audit(
 
         count = sample_masks(run, sample, masks=masks, seed=seed)
         result(f"{count} masks of {run} in {sample}: have them corrected, then --corrected")
+        return
+    if send is not None or collect is not None:
+        _with_people(run, send, collect)
         return
     from engine.quality.audit import audit as audit_pairs
     from engine.quality.audit import audit_json, audit_lines, block
@@ -127,6 +140,21 @@ def calibrate(
     ]
     for line in columns(rows, indent=0):
         result(line)
+
+
+def _with_people(sample: str, send: str | None, collect: str | None) -> None:
+    from engine.commands.extras import require_client
+
+    require_client()
+    from engine.quality.sending import collect_sample, read_audit_settings, send_sample
+
+    if send is not None:
+        sent = send_sample(sample, read_audit_settings(send))
+        result(f"{sent.added + sent.there} photos to correct, {sent.added} of them new: {sent.url}")
+    if collect is not None:
+        settings = read_audit_settings(collect)
+        found = collect_sample(sample, settings)
+        result(f"{found.finished} photos are corrected: --corrected {settings.out}")
 
 
 def _pairs(run: str, corrected: str | None, truth: Path | None, photos: Path | None) -> list[Pair]:

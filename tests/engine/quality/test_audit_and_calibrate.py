@@ -7,14 +7,23 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from engine.assist.connection import Connection
 from engine.cli import app
 from engine.evaluation.truth import TruthMask, TruthPhoto
+from engine.label_studio.home import Home
 from engine.quality.audit import audit, audit_json, audit_lines, block
 from engine.quality.calibrate import calibrate
 from engine.quality.pairs import Pair, pairs_with_corrections, pairs_with_truth, sample_masks
+from engine.quality.sending import collect_sample, send_sample
+from engine.rounds.people import AskedAgain
 from model.errors import ConfigurationError, StopError
 from pipelines.shards import read_rows
+from stages.ids import image_id
+from stages.records import ImageRef
+from tests.engine.fake_label_studio import FakeLabelStudio
 from tests.engine.run_factory import make_run
+from tests.engine.simulation.discs import SIZE_HW as DISCS_HW
+from tests.engine.simulation.discs import make_discs
 from tests.factories import make_mask, make_row
 
 
@@ -80,6 +89,34 @@ def test_masks_are_paired_with_the_most_alike_known_one(tmp_path: Path) -> None:
 
     assert [p.iou for p in pairs_with_truth(run, {row.ref.uri: known})] == [1.0]
     assert list(pairs_with_truth(run, {})) == []
+
+
+def test_a_sample_goes_to_people_and_comes_back_to_be_compared(tmp_path: Path) -> None:
+    make_discs(tmp_path, count=1)
+    home = Home(tmp_path / "home")
+    home.make()
+    photo = tmp_path / "photos" / "0.png"
+    ref = ImageRef(image_id("photos", "0.png"), "photos", "0.png", str(photo))
+    height, width = DISCS_HW
+    masks = [
+        make_mask(box_xywh=box, size_hw=DISCS_HW, image=ref.image_id)
+        for box in ((10, 10, 30, 30), (70, 40, 30, 30))
+    ]
+    row = make_row(ref=ref, width=width, height=height, masks=tuple(masks))
+    sample = make_run(tmp_path / "sample", [row])
+    settings = AskedAgain(
+        source=str(tmp_path / "photos"), out=str(tmp_path / "audited"), project="Audit"
+    )
+    server = FakeLabelStudio()
+    connection = Connection(server.client(), home)
+
+    assert send_sample(sample, settings, connection=connection).added == 1
+    task = server.task_of("0.png")
+    (prediction,) = server.all_tasks[task]["predictions"]
+    server.annotate(task, prediction["result"][:1])  # the other one is deleted
+    assert collect_sample(sample, settings, connection=connection).finished == 1
+
+    assert sorted(p.iou for p in pairs_with_corrections(sample, settings.out)) == [0.0, 1.0]
 
 
 def scored(count: int = 400) -> list[Pair]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.datasets.settings import read_dataset_settings
+from engine.quality.sending import read_audit_settings
+from engine.rounds.recipe import RoundTraining
 from engine.rounds.settings import read_engine
 from engine.rounds.status import plan_lines
 from model.errors import ConfigurationError
@@ -26,8 +28,9 @@ def test_the_demo_has_every_stage() -> None:
     assert plan_lines(engine)[-2].startswith("3 rounds, 14 photos, 32 steps")
 
 
-def test_the_experiment_is_the_one_that_its_page_describes() -> None:
-    engine = read_engine(str(CONFIGS / "experiments" / "rounds.yaml"))
+@pytest.mark.parametrize("name", ["rounds.yaml", "rounds-coco.yaml"])
+def test_the_experiment_is_the_one_that_its_page_describes(name: str) -> None:
+    engine = read_engine(str(CONFIGS / "experiments" / name))
     stages = [its.stage for its in engine.flat_rounds()]
 
     assert stages.count("assisted_manual") >= 3
@@ -46,12 +49,21 @@ def test_the_data_set_of_the_demo_loads() -> None:
     assert (CONFIGS.parent / settings.engine).exists()
 
 
-def test_every_training_configuration_of_a_round_is_checked_before_any_work() -> None:
-    engine = read_engine(str(CONFIGS / "experiments" / "rounds.yaml"))
+@pytest.mark.parametrize("mode", ["full", "decoder", "cached", "low_rank"])
+def test_every_mode_of_retraining_is_a_configuration_of_train(mode: str) -> None:
+    training = RoundTraining.model_validate({"mode": mode, "steps": 7, "procedural_weight": 0.5})
 
-    made = engine.train.configuration(data="data", start="tiny", seed=0, threads=1, device="cpu")
+    made = training.configuration(data="data", start="tiny", seed=3, threads=1, device="cpu")
 
-    assert made.session.loop.steps == engine.train.steps
+    assert (made.session.loop.steps, made.session.loop.seed, made.data.seed) == (7, 3, 3)
+    assert ("image_encoder" in made.session.frozen) == (mode in ("decoder", "cached"))
+    assert (made.session.low_rank > 0) == (mode == "low_rank")
+    assert made.session.cache_embeddings == (mode == "cached")
+    assert [source.kind for source in made.data.sources] == ["stream", "procedural"]
+
+
+def test_where_an_audit_goes_loads() -> None:
+    assert read_audit_settings(str(CONFIGS / "audit-demo.yaml")).shows_outlines
 
 
 def test_a_wrong_recipe_or_preset_is_refused_before_any_work(tmp_path: Path) -> None:
