@@ -82,6 +82,9 @@ contracts: $(VENV)/.dev
 bench: $(VENV)/.dev  ## the measurements that docs/ quotes
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/backend.py
+	$(BIN)/python benchmarks/automatic.py
+	$(BIN)/python benchmarks/large_photos.py
+	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/loader.py
 
 clean:  ## remove the environment and what runs left (not runs/)

@@ -1,0 +1,231 @@
+"""One photo and one network of `automatic.py`, in a process of its own. Called by it only.
+
+The published generator and ours take turns in the same process, with the same weights, photo,
+thresholds and threads. The published one goes first with the allocator as Python starts, then
+once more with the settings that `mask-engine` makes at its start (`model.allocator`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import torch
+from agreement import compare
+from networks import both_networks, photo
+from numpy.typing import NDArray
+from timed_generator import Generated, generate
+from torch.utils.flop_counter import FlopCounterMode
+
+from model.allocator import keep_freed_memory
+from model.sam_segmenter import SamSegmenter
+from stages.automatic import AutomaticMasks, propose_masks
+from stages.candidates import candidates_in_crop
+from stages.crops import Crop
+from stages.parameters import AutomaticParameters
+from stages.tally import Tally
+
+# As SAM's own weights: so many proposals pass predicted IoU, and so many stability as well.
+SHARE_ABOVE_IOU: Final = 0.46
+SHARE_ABOVE_BOTH: Final = 0.15
+OWN_ROUNDS: Final = 2
+
+_STEPS: Final = {
+    "embed": "encoder",
+    "decode": "decoder",
+    "upsample": "upsample and judge",
+    "encode": "boxes and RLE",
+    "cleanup": "boxes and RLE",
+}
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured.
+
+    Attributes:
+        photo_hw: height and width in pixels.
+        model: a key of `networks.SIZES`.
+        crop_layers: 0, or 1 for 2x2 crops as well.
+        points_per_side: of the grid on the whole photo.
+        threads: of torch and numpy.
+        device: where both networks run.
+    """
+
+    photo_hw: tuple[int, int]
+    model: str
+    crop_layers: int
+    points_per_side: int
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds on the clock, and of processors, that belong to one run over the photo."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def main() -> int:
+    """Prints the measurement as one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=["compare", "memory-of-official", "memory-of-ours"])
+    parser.add_argument("case", type=json.loads)
+    arguments = parser.parse_args()
+    case = Case(**arguments.case)
+    torch.set_num_threads(case.threads)
+    measure = {
+        "compare": _compare,
+        "memory-of-official": _memory_of_official,
+        "memory-of-ours": _memory_of_ours,
+    }[arguments.part]
+    print(json.dumps(measure(case)))
+    return 0
+
+
+class _Bench:
+    """Both networks, the photo, and thresholds that let a usual share of proposals pass."""
+
+    def __init__(self, case: Case) -> None:
+        self.official, own = both_networks(case.model, case.device)
+        self.segmenter = SamSegmenter(own)
+        self.image_HWC: NDArray[np.uint8] = photo(case.photo_hw)
+        self.parameters, _ = _timed("finding thresholds", lambda: _calibrated(self, case))
+
+    def run_official(self) -> Generated:
+        return generate(self.official, self.image_HWC, self.parameters)
+
+    def run_ours(self) -> AutomaticMasks:
+        return propose_masks(
+            self.segmenter, self.image_HWC, image_id="0" * 32, parameters=self.parameters
+        )
+
+
+def _compare(case: Case) -> dict[str, Any]:
+    bench = _Bench(case)
+    official, official_time = _timed("segment-anything", bench.run_official)
+    _, ours_untuned_time = _timed("mask-engine", bench.run_ours)
+    keep_freed_memory()
+    _, official_tuned_time = _timed("segment-anything, same allocator", bench.run_official)
+    _timed("mask-engine, while the heap grows", bench.run_ours)
+    rounds = [_timed("mask-engine, same allocator", bench.run_ours) for _ in range(OWN_ROUNDS)]
+    ours = rounds[-1][0]
+    ours_time = Timed(
+        sum(timed.wall_s for _, timed in rounds) / OWN_ROUNDS,
+        sum(timed.cpu_s for _, timed in rounds) / OWN_ROUNDS,
+    )
+    with FlopCounterMode(display=False) as counter:
+        bench.run_ours()
+    return {
+        "official": asdict(official_time),
+        "official_tuned": asdict(official_tuned_time),
+        "ours": asdict(ours_time),
+        "ours_untuned": asdict(ours_untuned_time),
+        "steps_official": official.seconds,
+        "steps_ours": _steps_of(ours, rounds[-1][1]),
+        "masks": len(ours.masks),
+        "agreement": asdict(compare(official.masks, ours.masks)),
+        "gigaflop": counter.get_total_flops() / 1e9,
+        "peak_gigaflop_s": _peak_gigaflop_s(case.device),
+    }
+
+
+def _memory_of_official(case: Case) -> dict[str, Any]:
+    bench = _Bench(case)
+    bench.run_official()
+    return {"peak_mb": _peak_mb()}
+
+
+def _memory_of_ours(case: Case) -> dict[str, Any]:
+    keep_freed_memory()
+    bench = _Bench(case)
+    bench.run_ours()
+    return {"peak_mb": _peak_mb()}
+
+
+def _calibrated(bench: _Bench, case: Case) -> AutomaticParameters:
+    """Thresholds that let the usual shares pass, found on a coarse grid of the same photo."""
+    open_to_all = AutomaticParameters(
+        points_per_side=min(case.points_per_side, 16),
+        min_predicted_iou=-1.0,
+        min_stability=0.0,
+        nms_iou=1.0,
+    )
+    whole = Crop(0, 0, case.photo_hw[1], case.photo_hw[0], layer=0)
+    found = candidates_in_crop(bench.segmenter, bench.image_HWC, whole, open_to_all, Tally())
+    iou = _exceeded_by(SHARE_ABOVE_IOU, [one.predicted_iou for one in found])
+    passing = [one.stability for one in found if one.predicted_iou >= iou]
+    return AutomaticParameters(
+        points_per_side=case.points_per_side,
+        crop_layers=case.crop_layers,
+        min_predicted_iou=iou,
+        min_stability=_exceeded_by(SHARE_ABOVE_BOTH / SHARE_ABOVE_IOU, passing),
+        # What the published generator does not do, or does by another rule.
+        max_image_share=2.0,
+        min_region_area_px=0,
+        crop_nms_iou=1.0,
+    )
+
+
+def _exceeded_by(share: float, values: list[float]) -> float:
+    """A number between two of the values, so that no rounding decides on which side one lies."""
+    ordered = np.sort(values)
+    place = min(int((1 - share) * len(ordered)), len(ordered) - 2)
+    return float((ordered[place] + ordered[place + 1]) / 2)
+
+
+def _steps_of(masks: AutomaticMasks, timed: Timed) -> dict[str, float]:
+    steps: dict[str, float] = {}
+    for step, seconds in masks.seconds.items():
+        name = _STEPS.get(step, "NMS and the rest")
+        steps[name] = steps.get(name, 0.0) + seconds
+    rest = timed.wall_s - sum(steps.values())
+    steps["NMS and the rest"] = steps.get("NMS and the rest", 0.0) + rest
+    return steps
+
+
+def _timed(what: str, work: Callable[[], Made]) -> tuple[Made, Timed]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    made = work()
+    timed = Timed(time.perf_counter() - wall, time.process_time() - cpu)
+    print(f"{what}: {timed.wall_s:.1f} s, {timed.cpu_s:.1f} s of CPU", file=sys.stderr, flush=True)
+    return made, timed
+
+
+def _peak_gigaflop_s(device: str) -> float:
+    """What one large product reaches, by the processor's own seconds for a CPU."""
+    size, rounds = 2048, 5
+    matrix = torch.randn(size, size, device=device)
+    for _ in range(2):
+        matrix @ matrix
+    _synchronise(device)
+    begun = time.perf_counter()
+    for _ in range(rounds):
+        matrix @ matrix
+    _synchronise(device)
+    return rounds * 2 * size**3 / 1e9 / (time.perf_counter() - begun)
+
+
+def _synchronise(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
