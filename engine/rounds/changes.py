@@ -67,7 +67,14 @@ def find_changes(ledger: Ledger, settings: EngineSettings) -> Iterator[Change]:
             yield Change(number, "plan", "rounds", f"{number} or more", f"{len(rounds)}")
             continue
         its = rounds[number - 1] if 1 <= number <= len(rounds) else None
-        for step in steps_of(number, len(rounds)):
+        steps = steps_of(number, len(rounds))
+        known = {step.name for step in steps}
+        others = [e.step for e in ledger.standing if e.round == number and e.step not in known]
+        if others:
+            # Rounds were put where the controls stood, or the other way round.
+            yield Change(number, others[0], "rounds", f"{others[0]} as {number}", steps[0].name)
+            continue
+        for step in steps:
             was = _made_with(ledger, number, step.name)
             if was is None:
                 continue

@@ -109,6 +109,14 @@ def test_a_finished_engine_has_nothing_to_do(finished: tuple[Any, Stopped]) -> N
     assert again.ledger.entries == stopped.ledger.entries
 
 
+def test_rounds_in_the_place_of_the_controls_are_refused(finished: tuple[Any, Stopped]) -> None:
+    settings, _ = finished
+    more = settings.model_copy(update={"rounds": (*settings.rounds, settings.rounds[0])})
+
+    with pytest.raises(ConfigurationError, match=r"touches round 4.*mask-engine rollback 4"):
+        run_engine(more, tools=FAKE_TOOLS)
+
+
 def test_status_shows_rounds_effort_and_checkpoints(finished: tuple[Any, Stopped]) -> None:
     settings, stopped = finished
     text = "\n".join(status_lines(stopped.ledger, settings))
