@@ -20,7 +20,7 @@ STEPS: Final = {
 
 def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
     """Two bars a case: the published generator out of the box, and ours."""
-    figure = Figure(figsize=(8, 0.9 + 0.85 * len(results)), layout="constrained")
+    figure = Figure(figsize=(8, 1.4 + 0.85 * len(results)), layout="constrained")
     axes = figure.subplots()
     labels = []
     for row, result in enumerate(results):
@@ -39,5 +39,5 @@ def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.1)
     handles = [axes.barh(0, 0, color=colour, label=step) for step, colour in STEPS.items()]
-    axes.legend(handles=handles, fontsize=8, loc="lower right", frameon=False)
+    figure.legend(handles=handles, fontsize=8, loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(path, dpi=120)

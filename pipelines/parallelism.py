@@ -1,10 +1,9 @@
 """How many processes, with how many threads each: what `workers: auto` means.
 
 A photo's work is a row of small steps, and threads wait for each other after every one of them.
-Processes wait for nobody, so as many as there are cores, with one thread each, make the most
-photos an hour (`benchmarks/workers.py`), as long as memory and shards suffice. The number of
-threads belongs to a run from its beginning (sums in another order are other sums); the number of
-workers does not.
+Processes wait for nobody, so there are as many as cores, with one thread each, as long as memory
+and shards suffice (`benchmarks/workers.py` measures both ways). The number of threads belongs to a
+run from its beginning (sums in another order are other sums); the number of workers does not.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class AutomaticRun(BaseModel):
         description="Photos a shard; from their number if unset.",
     )
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
-        default=1, description="Processes that work side by side, or auto: what is fastest here."
+        default=1, description="Processes that work side by side, or auto: one a core."
     )
     threads: int | None = Field(
         default=None, ge=1, description="Threads a worker; the cores shared out if unset."

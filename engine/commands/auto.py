@@ -68,7 +68,7 @@ def auto(
     ] = None,
     workers: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Processes side by side. \\[auto: what is fastest here]"),
+        typer.Option(metavar="N", help="Processes side by side. \\[auto: one a core]"),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads a worker. \\[the cores shared out]")
