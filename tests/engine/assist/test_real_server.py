@@ -34,6 +34,7 @@ from tests.engine.backend.served import served_backend
 from tests.engine.real_studio import RealStudio
 from tests.engine.simulation.discs import make_discs
 from tests.fakes import disc_segmenter
+from tests.object_store import endpoint, store  # noqa: F401 - fixtures
 from tests.pipelines.runs import shard_digests
 
 # The first test waits for the server's first start, which makes its database.
@@ -243,3 +244,32 @@ def test_the_commands_do_the_same(discs, tmp_path):
     assert re.search(r"photos collected +3\n", run("assist", "collect", str(config)))
     assert json.loads(run("assist", "status", str(config), "--json"))["finished"] == 3
     assert run("label-studio", "status").startswith("up")
+
+
+# botocore and aiohttp leave closing to the interpreter's end; that is theirs, not ours.
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_photos_on_s3_are_shown_by_signed_addresses(
+    tmp_path,
+    real_studio,
+    endpoint,  # noqa: F811
+    store,  # noqa: F811
+):
+    make_discs(tmp_path, count=1)
+    store.put(str(tmp_path / "photos" / "0.png"), "bucket/discs/0.png")
+    settings = AssistRun(
+        source="s3://bucket/discs",
+        out=str(tmp_path / "run"),
+        project="On S3",
+        server=ServerSettings(photos="s3", s3_endpoint=endpoint, s3_region="us-east-1"),
+    )
+    sent = do_send(settings)
+    assert [link.says for link in walk(settings)][-1] == "128 x 96 px"
+    with real_studio.client() as studio:
+        (task,) = studio.tasks(sent.project)
+        region = make_region(np.ones((96, 128), bool))
+        studio.post(f"/api/tasks/{task['id']}/annotations/", {"result": [region]})
+    assert do_collect(settings).fresh == 1
+    (mask,) = rows_of(settings)["0.png"].masks
+    assert mask.area == 96 * 128
