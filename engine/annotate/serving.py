@@ -116,7 +116,12 @@ def build_annotating(
     )
     routes = [*Photos(shelf, looking).routes(), *annotating.routes()]
     app = build_page(
-        page_settings(settings), model_folder, credentials, routes, lifespan=collector.at_the_end
+        page_settings(settings),
+        model_folder,
+        credentials,
+        routes,
+        hosts=settings.page.hosts,
+        lifespan=collector.at_the_end,
     )
     return AnnotatingRun(app, collector, shelf)
 

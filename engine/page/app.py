@@ -101,6 +101,8 @@ def build_page(
     model_folder: Path,
     credentials: Credentials,
     routes: Sequence[BaseRoute] = (),
+    *,
+    hosts: tuple[str, ...] = (),
     **options: Any,
 ) -> Starlette:
     """The application: the page and what goes with it, behind the guard.
@@ -110,6 +112,7 @@ def build_page(
         model_folder: the graphs (`browser_model`).
         credentials: their password is the token.
         routes: further addresses.
+        hosts: names that it is called by, beside this machine's.
         options: for the application, such as its `lifespan`.
     """
     text = json.dumps(settings)
@@ -125,7 +128,7 @@ def build_page(
             *routes,
             Route("/{path:path}", Folder(STATIC).answer),
         ],
-        middleware=[Middleware(PageGuard, credentials=credentials)],
+        middleware=[Middleware(PageGuard, credentials=credentials, hosts=hosts)],
         exception_handlers=ERROR_ANSWERS,
         **options,
     )

@@ -23,6 +23,11 @@ class PageSettings(BaseModel):
         default=None, description="Embeddings made ahead (mask-engine embed), and kept here."
     )
     host: str = Field(default="127.0.0.1", description="Address to listen at.")
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Names that it is called by from other machines, such as a proxy's.",
+    )
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port; 0 for a free one.")
     credentials: str | None = Field(
         default=None, description="File of user name and password; made if it is not there."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,3 +45,46 @@ def _nested_masks(row: ImageRow):
     )
     other = make_mask(box_xywh=(50, 40, 1, 1), image=image, predicted_iou=0.75)
     return outer, inner, other
+
+
+@pytest.fixture(scope="session")
+def browser_cache(tmp_path_factory) -> Path:
+    """A cache folder that holds the starter's graphs; for `MASK_ENGINE_CACHE`."""
+    from model.checkpoint_names import STARTER
+    from model.checkpoints import load_checkpoint
+    from model.onnx.export import export_model
+
+    cache = tmp_path_factory.mktemp("cache")
+    loaded = load_checkpoint(STARTER)
+    export_model(loaded, cache / "browser" / f"{loaded.model_id}-1", meta_form=False)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def graphs(browser_cache) -> Path:
+    """The folder of the starter's graphs."""
+    return next((browser_cache / "browser").iterdir())
+
+
+@pytest.fixture(scope="session")
+def full_graphs(graphs, tmp_path_factory) -> Path:
+    """The same with 32-bit weights only."""
+    folder = tmp_path_factory.mktemp("full")
+    described = json.loads((graphs / "model.json").read_text())
+    described["files"] = {k: v for k, v in described["files"].items() if ".half" not in k}
+    for file in described["files"].values():
+        (folder / file["name"]).symlink_to(graphs / file["name"])
+    (folder / "model.json").write_text(json.dumps(described))
+    return folder
+
+
+@pytest.fixture
+def chromium_program(cannot_run) -> str:
+    """A browser of this machine; without one, the test says so."""
+    pytest.importorskip("playwright", reason="pip install 'mask-engine[test]'")
+    from tests.engine.labelling_page import find_browser
+
+    program = find_browser()
+    if program is None:
+        cannot_run("no Chromium on this machine (apt-get install chromium)")
+    return program

@@ -102,3 +102,12 @@ def test_every_answer_keeps_the_page_isolated(client, known):
         assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+def test_a_proxys_name_is_served_where_it_was_said():
+    app = Starlette(
+        routes=[Route("/", inside)],
+        middleware=[Middleware(PageGuard, credentials=CREDENTIALS, hosts=("masks.example.org",))],
+    )
+    client = TestClient(app, base_url="https://masks.example.org")
+    assert client.get("/", params={"token": TOKEN}).text == "inside"
