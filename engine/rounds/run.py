@@ -6,17 +6,21 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from engine.console import note
 from engine.rounds.changes import refuse_changes
+from engine.rounds.collecting import known_photos
 from engine.rounds.context import Context, Tools
 from engine.rounds.entries import Entry, StepKey
+from engine.rounds.held_out import held_out_addresses
 from engine.rounds.ledger import Ledger, open_ledger, refuse_other_places
 from engine.rounds.lock import engine_lock
 from engine.rounds.people import WaitingForPeopleError
 from engine.rounds.settings import EngineSettings
 from engine.rounds.steps import Step, steps_of
+from pipelines.sources import list_photos
 from pipelines.storage import Folder
 
 BEGUN: Final = "begun-{step}.json"
@@ -74,6 +78,7 @@ def run_engine(
     """
     folder = Folder(settings.out)
     refuse_other_places(folder)
+    _refuse_missing_data(settings)
     with engine_lock(folder) as lock:
         ledger = open_ledger(settings.out, begin=True)
         refuse_changes(ledger, settings)
@@ -86,6 +91,15 @@ def run_engine(
             except WaitingForPeopleError as waiting:
                 return Stopped(ledger, waiting)
     return Stopped(ledger)
+
+
+def _refuse_missing_data(settings: EngineSettings) -> None:
+    """Looks for the pool and for both truths now, and not after hours of training."""
+    source = settings.under_root(settings.pool.source)
+    list_photos(source, name=settings.pool.name)
+    held_out_addresses(settings)
+    if settings.people.truth is not None:
+        known_photos(Path(settings.under_root(settings.people.truth)), source)
 
 
 def all_steps(settings: EngineSettings) -> Iterator[tuple[int, Step]]:

@@ -264,6 +264,15 @@ def test_a_foreign_folder_or_ledger_is_refused(data: Path, tmp_path: Path) -> No
         quickly(data, tmp_path / "newer")
 
 
+def test_data_that_is_not_there_is_missed_before_any_work(data: Path, tmp_path: Path) -> None:
+    people = {"truth": "nowhere.json"}
+    held_out = {"truth": "nowhere.json"}
+    for changes in ({"people": people}, {"held_out": held_out}, {"pool": {"source": "nowhere"}}):
+        with pytest.raises(ConfigurationError, match="nowhere"):
+            quickly(data, tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
 def test_stores_that_cannot_be_locked_are_refused(data: Path) -> None:
     with pytest.raises(ConfigurationError, match="needs a local disk or S3"):
         run_engine(settings_of(data, "memory://engine"), tools=FAKE_TOOLS)
