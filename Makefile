@@ -86,6 +86,8 @@ bench: $(VENV)/.dev  ## the measurements that docs/ quotes
 	$(BIN)/python benchmarks/large_photos.py
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/half_weights.py
+	if [ -d web/node_modules ]; then $(BIN)/python benchmarks/browser.py; fi
 
 clean:  ## remove the environment and what runs left (not runs/)
 	rm -rf $(VENV) $(LABEL_STUDIO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
