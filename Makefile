@@ -59,7 +59,8 @@ label-studio: $(VENV)/.label-studio $(LABEL_STUDIO)/.ready  ## a Label Studio of
 	$(BIN)/mask-engine label-studio up
 
 chromium:  # for the browser tests; without it they say so
-	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get install -y -qq chromium; } || true
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  apt-get update -qq && apt-get install -y -qq chromium; } || true
 
 test: $(VENV)/.dev  ## the default tests: offline, a few minutes
 	$(BIN)/python -m pytest
