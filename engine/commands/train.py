@@ -11,9 +11,9 @@ EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine train configs/train-smoke.yaml --out runs/smoke
 
-mask-engine train configs/train-starter.yaml --out runs/starter --set data.images_per_step=8
+mask-engine train configs/train-starter-1.yaml --out runs/starter-1 --set data.images_per_step=8
 
-torchrun --nproc-per-node 2 -m engine.cli train configs/train-starter.yaml --out runs/starter
+torchrun --nproc-per-node 2 -m engine.cli train configs/train-starter-1.yaml --out runs/starter-1
 
 Kill it whenever you like: the same command goes on where it stopped."""
 

@@ -52,6 +52,7 @@ def train_run(configuration: TrainingConfiguration, folder: Path) -> TrainingRes
         _train(session, configuration, folder)
         if session.processes.is_first:
             _finish(session, configuration, folder)
+        session.processes.wait()  # the others read what the first one writes
     finally:
         session.close()
     card = session.card_of(folder / CHECKPOINT_NAME)

@@ -42,6 +42,11 @@ class ProcessGroup:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
 
+    def wait(self) -> None:
+        """Go on once every process has come here."""
+        if self.size > 1:
+            dist.barrier()
+
     def leave(self) -> None:
         """Leave the group; call once, at the end."""
         if self.size > 1:

@@ -1,6 +1,7 @@
 """Whole training runs, small: from a configuration to a checkpoint, killed, resumed and refused."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -82,6 +83,21 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(tmp_path: Path) -> 
 
     expected, got = (folder / CHECKPOINT_NAME for folder in (tmp_path / "unbroken", killed))
     assert expected.read_bytes() == got.read_bytes()
+
+
+def test_two_processes_train_as_one_and_both_end_well(tmp_path: Path) -> None:
+    configuration = tmp_path / "run.json"  # JSON is YAML
+    configuration.write_text(json.dumps(SMALL))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = [*launcher, "--nproc-per-node", "2", "-m", "engine.cli", "train"]
+    done = subprocess.run(
+        [*command, str(configuration), "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(str(tmp_path / "run" / CHECKPOINT_NAME)).card.data == ("procedural",)
 
 
 def test_another_configuration_is_refused_by_what_differs(tmp_path: Path) -> None:
