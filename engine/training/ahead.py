@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import queue as queue_module
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -13,6 +14,7 @@ import cv2
 from model.training.examples import TrainingBatch
 
 QUEUE_SECONDS = 300.0
+LOOK_FOR_PARENT_SECONDS = 2.0
 
 
 class BatchSource(Protocol):
@@ -84,16 +86,26 @@ def _draw_for_ever(work: _Work, queue: Any) -> None:
     try:
         source = work.build()
         number = work.first
-        while True:
-            queue.put(source.batch(number, work.examples))
+        while _put(queue, source.batch(number, work.examples)):
             number += work.stride
     except Exception as error:  # noqa: BLE001 - handed to the training process, raised there
-        queue.put(RuntimeError(f"drawing examples failed: {type(error).__name__}: {error}"))
+        _put(queue, RuntimeError(f"drawing examples failed: {type(error).__name__}: {error}"))
+
+
+def _put(queue: Any, item: object) -> bool:
+    """Wait for room; false once nobody will take it: a training process was killed."""
+    parent = multiprocessing.parent_process()
+    while parent is None or parent.is_alive():
+        try:
+            queue.put(item, timeout=LOOK_FOR_PARENT_SECONDS)
+        except queue_module.Full:
+            continue
+        return True
+    queue.cancel_join_thread()
+    return False
 
 
 def _take(process: BaseProcess, queue: Any) -> TrainingBatch:
-    import queue as queue_module
-
     try:
         item = queue.get(timeout=QUEUE_SECONDS)
     except queue_module.Empty:

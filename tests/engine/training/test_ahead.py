@@ -1,0 +1,77 @@
+"""Batches drawn in other processes: in order, errors told, nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.training.ahead import batches_ahead
+from model.training.examples import TrainingBatch
+from tests.model.training.example_factory import make_example
+
+PROGRAM = """
+import os, time
+from engine.training.ahead import batches_ahead
+from tests.engine.training.test_ahead import Numbered, children_of
+batches = batches_ahead(Numbered, first=0, examples=1)
+next(batches)
+print(*children_of(os.getpid()), flush=True)
+time.sleep(600)
+"""
+
+
+class Numbered:
+    """Batch number i is example number i."""
+
+    def batch(self, number: int, examples: int) -> TrainingBatch:
+        return TrainingBatch.stack([make_example(number) for _ in range(examples)])
+
+
+class Broken:
+    def batch(self, number: int, examples: int) -> TrainingBatch:
+        raise OSError("photo gone")
+
+
+def children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [int(child) for child in listed]
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_batches_come_in_order_however_many_draw_them(processes: int) -> None:
+    batches = batches_ahead(Numbered, first=3, examples=1, processes=processes)
+    for number in range(3, 7):
+        expected = Numbered().batch(number, 1)
+        assert (next(batches).image_BSSC == expected.image_BSSC).all()
+    batches.close()
+
+
+def test_what_went_wrong_there_is_told_here() -> None:
+    with pytest.raises(RuntimeError, match="drawing examples failed: OSError: photo gone"):
+        next(batches_ahead(Broken, first=0, examples=1))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children in /proc")
+def test_drawing_ends_with_a_training_process_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        children = [int(pid) for pid in process.stdout.readline().split()]
+        process.send_signal(signal.SIGKILL)
+    assert children
+    deadline = time.monotonic() + 60
+    while any(_is_running(pid) for pid in children):
+        assert time.monotonic() < deadline, "a drawing process outlived its training"
+        time.sleep(0.2)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
