@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,8 @@ def claim_folder(folder: Path, configuration: Mapping[str, Any], *, what: str) -
     path = folder / CONFIGURATION_NAME
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        half_written = path.with_suffix(".part")
+        # A name of its own: the processes of one run come here at the same moment.
+        half_written = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
         half_written.write_text(json.dumps(configuration, indent=2) + "\n", encoding="utf-8")
         half_written.replace(path)
         return

@@ -163,8 +163,3 @@ class Trainer:
             gradient_norm=norm,
             **mean,
         )
-
-
-def averaged_copy(trainer: Trainer) -> dict[str, torch.Tensor]:
-    """The averaged weights, detached from training."""
-    return {name: tensor.clone() for name, tensor in trainer.average.weights.items()}
