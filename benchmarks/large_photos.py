@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
+from command import run_command
 from networks import photo
 from PIL import Image
 
@@ -41,7 +40,7 @@ def _measured(size_hw: tuple[int, int], most_mb: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mask-engine-bench-") as folder:
         file, out = Path(folder) / "photo.jpg", Path(folder) / "run"
         Image.fromarray(photo(size_hw)).save(file, quality=90)
-        seconds, peak_mb = _run(["auto", str(file), "--out", str(out), *THREADS])
+        seconds, peak_mb = run_command(["auto", str(file), "--out", str(out), *THREADS])
         summary = json.loads((out / "summary.json").read_text())
     megapixels = size_hw[0] * size_hw[1] / 1e6
     print(
@@ -57,19 +56,6 @@ def _measured(size_hw: tuple[int, int], most_mb: int) -> dict[str, Any]:
         "peak_mb": peak_mb,
         "bar_mb": most_mb,
     }
-
-
-def _run(command: list[str]) -> tuple[float, float]:
-    """Seconds and the most megabytes of a `mask-engine` command."""
-    begun = time.perf_counter()
-    child = os.posix_spawn(
-        sys.executable, [sys.executable, "-m", "engine.cli", *command], dict(os.environ)
-    )
-    _, status, usage = os.wait4(child, 0)
-    if status:
-        raise SystemExit(f"`mask-engine {' '.join(command)}` ended with {status}")
-    bytes_a_unit = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - begun, usage.ru_maxrss * bytes_a_unit / 1e6
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ def read_yaml(path: str) -> Settings:
 def parse_assignments(pairs: Iterable[str]) -> Settings:
     """Turns `["parameters.nms_iou=0.6"]` into `{"parameters": {"nms_iou": 0.6}}`.
 
-    Values are read as YAML: `0.6` is a number, `true` a truth value, `[a, b]` a list.
+    Values are read as YAML: `0.6` is a number, `true` a truth value, `[a, b]` a list. Items of a
+    list in the file go by their number: `data.sources.0.path=photos.json`.
 
     Raises:
         ConfigurationError: if a pair has no `=`, or its value is not YAML.
@@ -64,13 +65,38 @@ def parse_assignments(pairs: Iterable[str]) -> Settings:
 
 
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
-    """Joins two nested mappings; where both have a value, `upper` wins."""
+    """Joins two nested mappings; where both have a value, `upper` wins.
+
+    A list below takes a mapping by its items' numbers, from 0: `{"sources": {"0": ...}}`.
+
+    Raises:
+        ConfigurationError: if a list has no item of that number.
+    """
     merged = dict(lower)
     for key, value in upper.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+        merged[key] = _merged_value(key, merged.get(key), value)
     return merged
+
+
+def _merged_value(key: str, below: object, value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(below, Mapping):
+        return merge(below, value)
+    if isinstance(below, list):
+        return _merged_items(key, below, value)
+    return value
+
+
+def _merged_items(key: str, below: list[Any], value: Mapping[str, Any]) -> list[Any]:
+    items = list(below)
+    for number, item in value.items():
+        if not number.isdecimal() or int(number) >= len(items):
+            raise ConfigurationError(
+                f"{key} is a list of {len(items)}, counted from 0: it has no item {number!r}"
+            )
+        items[int(number)] = _merged_value(f"{key}.{number}", items[int(number)], item)
+    return items
 
 
 def build(

@@ -102,6 +102,21 @@ def test_a_missing_file_is_named(tmp_path):
         read_yaml(str(tmp_path / "absent.yaml"))
 
 
+def test_items_of_a_list_are_changed_by_their_number():
+    file = {"sources": [{"path": "a", "weight": 1}, {"path": "b"}], "zoom": [1, 2]}
+    changes = parse_assignments(["sources.1.path=c", "zoom.0=3"])
+    expected = {"sources": [{"path": "a", "weight": 1}, {"path": "c"}], "zoom": [3, 2]}
+    assert merge(file, changes) == expected
+    assert file["sources"][1] == {"path": "b"}
+
+
+@pytest.mark.parametrize("number", ["2", "-1", "first"])
+def test_a_list_says_which_items_it_has(number):
+    message = f"sources is a list of 2, counted from 0: it has no item '{number}'"
+    with pytest.raises(ConfigurationError, match=message):
+        merge({"sources": [1, 2]}, {"sources": {number: 3}})
+
+
 def test_merging_leaves_its_arguments_alone():
     lower = {"a": {"b": 1}}
     assert merge(lower, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}}
