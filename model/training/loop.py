@@ -15,6 +15,7 @@ from torch import nn
 
 from model.network.sam import Sam
 from model.training.averaging import MovingAverage
+from model.training.edge_head import EdgeHead
 from model.training.examples import TrainingBatch
 from model.training.losses import MaskLossParameters
 from model.training.optimiser import (
@@ -23,7 +24,7 @@ from model.training.optimiser import (
     learning_rate_factor,
     set_learning_rate,
 )
-from model.training.rounds import BatchFigures, EdgeHead, RoundParameters, SimulatedRounds
+from model.training.rounds import BatchFigures, RoundParameters, SimulatedRounds
 
 
 class LoopParameters(BaseModel):

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from model.clicks import next_click, random_error_click
-from model.network.prompt_encoder import LABEL_PADDING
 from model.network.sam import Sam
+from model.training.annotators import Annotators
+from model.training.edge_head import EdgeHead
 from model.training.embedding_cache import EmbeddingCache
 from model.training.examples import TrainingBatch
 from model.training.losses import MaskLossParameters, edge_loss, mask_losses, true_iou
@@ -76,18 +76,6 @@ class BatchFigures:
     iou_last_round: float
     iou_error: float
     rounds: int
-
-
-class EdgeHead(nn.Module):
-    """Outlines at stride 4 from the embedding: an aid to training, dropped afterwards."""
-
-    def __init__(self, channels: int = 256) -> None:
-        super().__init__()
-        self.to_pixels = nn.Conv2d(channels, 16, 1)
-
-    def forward(self, embedding_BChw: Tensor) -> Tensor:
-        """(B, C, h, w) -> logits (B, 4h, 4w)."""
-        return F.pixel_shuffle(self.to_pixels(embedding_BChw), 4).squeeze(1)
 
 
 class SimulatedRounds:
@@ -177,36 +165,38 @@ class SimulatedRounds:
         shares = np.asarray(parameters.round_shares)
         rounds = 1 + int(rng.choice(len(shares), p=shares / shares.sum()))
         starts_with_box = rng.random() < parameters.box_share
-        session = _Session.begin(batch, embedding, starts_with_box, parameters.logits_upsampling)
+        annotators = Annotators.begin(
+            batch, embedding, starts_with_box, parameters.logits_upsampling
+        )
         figures = []
         for number in range(rounds):
-            logits, iou_P4 = self._answer(embedding, session)
+            logits, iou_P4 = self._answer(embedding, annotators)
             is_ambiguous = number == 0 and not starts_with_box
-            value, true_P4 = self._loss(logits, iou_P4, session, loss, is_ambiguous)
+            value, true_P4 = self._loss(logits, iou_P4, annotators, loss, is_ambiguous)
             (value * scale).backward()  # type: ignore[no-untyped-call]
             best_P = _best_mask(iou_P4.detach(), is_ambiguous)
-            iou_of_best = true_P4.gather(1, best_P[:, None]).squeeze(1)[session.is_object_P]
+            iou_of_best = true_P4.gather(1, best_P[:, None]).squeeze(1)[annotators.is_object_P]
             error = (iou_P4.detach() - true_P4)[:, FIRST_OF_THREE:].abs().mean()
             figures.append((float(value.detach()), float(iou_of_best.mean()), float(error)))
             if number + 1 < rounds:
                 keep_clicks = number + 1 >= rounds - parameters.rounds_without_click
-                session = session.after(
+                annotators = annotators.after(
                     logits.detach(), best_P, rng, parameters.innermost_share, click=not keep_clicks
                 )
         return figures, rounds
 
-    def _answer(self, embedding: Tensor, session: _Session) -> tuple[Tensor, Tensor]:
+    def _answer(self, embedding: Tensor, annotators: Annotators) -> tuple[Tensor, Tensor]:
         """All four masks at the loss's resolution, and their predicted IoU."""
         hw = (embedding.shape[2], embedding.shape[3])
         sparse, dense = self._sam.prompt_encoder(
-            session.points_PK2,
-            session.labels_PK,
-            session.boxes_P4,
-            session.logits_P1hw,
+            annotators.points_PK2,
+            annotators.labels_PK,
+            annotators.boxes_P4,
+            annotators.logits_P1hw,
             embedding_hw=hw,
         )
         positions = self._sam.prompt_encoder.dense_positions(hw)
-        masks = len(session.is_object_P) // len(embedding)
+        masks = len(annotators.is_object_P) // len(embedding)
         repeated = embedding.repeat_interleave(masks, dim=0)
         logits, iou_P4 = self._sam.mask_decoder(repeated, positions, sparse, dense)
         return logits, iou_P4
@@ -215,7 +205,7 @@ class SimulatedRounds:
         self,
         logits_P4hw: Tensor,
         iou_P4: Tensor,
-        session: _Session,
+        annotators: Annotators,
         parameters: MaskLossParameters,
         is_ambiguous: bool,
     ) -> tuple[Tensor, Tensor]:
@@ -226,93 +216,16 @@ class SimulatedRounds:
             mode="bilinear",
             align_corners=False,
         )
-        losses_P4 = mask_losses(enlarged, session.target_Phw, parameters)
+        losses_P4 = mask_losses(enlarged, annotators.target_Phw, parameters)
         single_weight = self._parameters.single_on_first_point if is_ambiguous else 1.0
         # Only the best of the three is taught: the others stay free to mean something else.
         per_prompt_P = losses_P4[:, FIRST_OF_THREE:].min(1).values
         per_prompt_P = per_prompt_P + single_weight * losses_P4[:, SINGLE]
-        object_P = session.is_object_P.float()
+        object_P = annotators.is_object_P.float()
         mask_loss = (per_prompt_P * object_P).sum() / object_P.sum().clamp(min=1)
-        true_P4 = true_iou(enlarged, session.target_Phw) * object_P[:, None]
+        true_P4 = true_iou(enlarged, annotators.target_Phw) * object_P[:, None]
         iou_loss = F.mse_loss(iou_P4, true_P4)
         return mask_loss + self._parameters.iou_weight * iou_loss, true_P4
-
-
-@dataclass(frozen=True)
-class _Session:
-    """What the annotators of one batch know and have said so far."""
-
-    points_PK2: Tensor | None
-    labels_PK: Tensor | None
-    boxes_P4: Tensor | None
-    logits_P1hw: Tensor | None
-    target_Phw: Tensor
-    is_object_P: Tensor
-    pixel_stride: int
-
-    @classmethod
-    def begin(
-        cls, batch: TrainingBatch, embedding: Tensor, with_box: bool, logits_upsampling: int
-    ) -> _Session:
-        device = embedding.device
-        side_px = batch.masks_BMSS.shape[-1]
-        logits_side = 4 * embedding.shape[-1] * logits_upsampling
-        masks_P1SS = torch.from_numpy(batch.masks_BMSS).to(device).flatten(0, 1).unsqueeze(1)
-        target_Phw = F.avg_pool2d(masks_P1SS.float(), side_px // logits_side).squeeze(1)
-        points = torch.from_numpy(batch.points_BM2).to(device).flatten(0, 1).unsqueeze(1)
-        return cls(
-            points_PK2=None if with_box else points,
-            labels_PK=None if with_box else torch.ones(points.shape[:2], device=device),
-            boxes_P4=torch.from_numpy(batch.boxes_BM4).to(device).flatten(0, 1)
-            if with_box
-            else None,
-            logits_P1hw=None,
-            target_Phw=target_Phw,
-            is_object_P=torch.from_numpy(batch.is_object_BM).to(device).flatten(),
-            pixel_stride=side_px // logits_side,
-        )
-
-    def after(
-        self,
-        logits_P4hw: Tensor,
-        best_P: Tensor,
-        rng: np.random.Generator,
-        innermost_share: float,
-        *,
-        click: bool,
-    ) -> _Session:
-        """The next round: the best mask's logits go back in, with one more click."""
-        index = best_P[:, None, None, None].expand(-1, 1, *logits_P4hw.shape[2:])
-        fed_back_P1hw = logits_P4hw.gather(1, index)
-        points_PK2, labels_PK = self.points_PK2, self.labels_PK
-        if click:
-            size = self.target_Phw.shape[-2:]
-            predicted_Phw = F.interpolate(fed_back_P1hw, size=size, mode="bilinear").squeeze(1) > 0
-            xy_P2, label_P = _error_clicks(
-                predicted_Phw.cpu().numpy(),
-                (self.target_Phw >= 0.5).cpu().numpy(),
-                self.is_object_P.cpu().numpy(),
-                rng,
-                innermost_share,
-            )
-            # Centre of the coarse pixel, in pixels of the picture.
-            xy_P2 = (xy_P2 + 0.5) * self.pixel_stride - 0.5
-            new_points = torch.from_numpy(xy_P2).to(fed_back_P1hw.device).unsqueeze(1)
-            new_labels = torch.from_numpy(label_P).to(fed_back_P1hw.device).unsqueeze(1)
-            if points_PK2 is None or labels_PK is None:
-                points_PK2, labels_PK = new_points, new_labels
-            else:
-                points_PK2 = torch.cat([points_PK2, new_points], dim=1)
-                labels_PK = torch.cat([labels_PK, new_labels], dim=1)
-        return _Session(
-            points_PK2=points_PK2,
-            labels_PK=labels_PK,
-            boxes_P4=self.boxes_P4,
-            logits_P1hw=fed_back_P1hw,
-            target_Phw=self.target_Phw,
-            is_object_P=self.is_object_P,
-            pixel_stride=self.pixel_stride,
-        )
 
 
 def _best_mask(iou_P4: Tensor, is_ambiguous: bool) -> Tensor:
@@ -320,23 +233,3 @@ def _best_mask(iou_P4: Tensor, is_ambiguous: bool) -> Tensor:
     if is_ambiguous:
         return iou_P4[:, FIRST_OF_THREE:].argmax(1) + FIRST_OF_THREE
     return torch.full((len(iou_P4),), SINGLE, device=iou_P4.device)
-
-
-def _error_clicks(
-    predicted_Phw: NDArray[np.bool_],
-    truth_Phw: NDArray[np.bool_],
-    is_object_P: NDArray[np.bool_],
-    rng: np.random.Generator,
-    innermost_share: float,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One click a prompt; none (label -1) where all is right or nothing is there."""
-    xy_P2 = np.zeros((len(truth_Phw), 2), np.float32)
-    label_P = np.full(len(truth_Phw), LABEL_PADDING, np.float32)
-    for p in np.flatnonzero(is_object_P):
-        if rng.random() < innermost_share:
-            click = next_click(predicted_Phw[p], truth_Phw[p])
-        else:
-            click = random_error_click(predicted_Phw[p], truth_Phw[p], rng)
-        if click is not None:
-            xy_P2[p], label_P[p] = click.point_xy, click.label
-    return xy_P2, label_P

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from model.network.architectures import build_sam
+from model.training.edge_head import EdgeHead
 from model.training.loop import LoopParameters, LossIsNotANumberError, Trainer
 from model.training.losses import MaskLossParameters
 from model.training.optimiser import OptimiserParameters
-from model.training.rounds import EdgeHead, RoundParameters, SimulatedRounds
+from model.training.rounds import RoundParameters, SimulatedRounds
 from model.training.state import load_state, save_state
 from tests.model.training.example_factory import batches
 
