@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from model.errors import ConfigurationError
+from stages.allowed_values import sentence
 
 Settings = dict[str, Any]
 Parameters = TypeVar("Parameters", bound=BaseModel)
@@ -139,10 +140,7 @@ def _explain(
         return f"{origin}: unknown key {key!r}{_suggestion(where, parameters, also_known)}"
     if detail["type"] == "missing":
         return f"{origin}: {key!r} is missing"
-    message = detail["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    prefix = f"{origin}: {key}: " if key else f"{origin}: "
-    return f"{prefix}{message}" + (f", got {detail['input']!r}" if key else "")
+    return f"{origin}: {sentence(detail, parameters)}"
 
 
 def _suggestion(where: tuple[str, ...], parameters: type[BaseModel], also_known: list[str]) -> str:

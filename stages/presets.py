@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from model.errors import ConfigurationError
+from stages.allowed_values import sentence
 from stages.parameters import (
     PAPER_MIN_PREDICTED_IOU,
     PAPER_MIN_STABILITY,
@@ -134,8 +135,5 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _describe(error: ValidationError) -> str:
-    problems = [
-        f"{'.'.join(str(part) for part in item['loc'])} = {item['input']!r}: {item['msg']}"
-        for item in error.errors()
-    ]
+    problems = [sentence(detail, AutomaticParameters) for detail in error.errors(include_url=False)]
     return "settings of the automatic stage cannot be used: " + "; ".join(problems)

@@ -161,7 +161,10 @@ def build_run(config: str | None, pairs: list[str], flags: dict[str, Any]) -> Au
         origin=config or "settings",
         also_known=AutomaticParameters.model_fields,
     )
-    parameters_for(run.preset, run.parameters)  # refuses now what would else be refused later
+    try:
+        parameters_for(run.preset, run.parameters)  # refuses now what would else be refused later
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{config or 'settings'}: {error}") from None
     return run
 
 

@@ -92,7 +92,10 @@ def read_photos(source: PhotoSourceParameters) -> list[AnnotatedPhoto]:
     """
     path = Path(source.path)
     if not path.exists():
-        raise ConfigurationError(f"source {source.name!r}: {path} does not exist")
+        raise ConfigurationError(
+            f"source {source.name!r}: {path} does not exist, seen from {Path.cwd()}. Correct its "
+            "path, or make it first (the comments of the configuration say how)."
+        )
     images = Path(source.images) if source.images else None
     exclude = frozenset(source.exclude)
     if source.kind == "coco":
