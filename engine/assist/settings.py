@@ -20,11 +20,11 @@ SLOW_SECONDS: Final = 30.0
 
 INSTRUCTIONS: Final = """\
 Mask every object you can name or point at, the most prominent first. No class names are needed.
-Once: switch on "Keep label selected" in the editor's settings (bottom left). Then: Auto-Annotation,
-the purple tool, the label Object of the row Click. Click an object; Alt+click takes away what is
-too much; accept the mask with the green tick. Draw by hand what clicks do not get. If one object
-takes more than about 30 seconds, go on to the next. When every object has its mask, tick "Every
-object has a mask" and submit. Skip photos that cannot be seen."""
+Switch on Auto-Annotation (bottom) and choose the purple tool (right, or key M). Click an object;
+Alt+click takes away what is too much; accept the mask with the green tick, and click the next one.
+Draw by hand what clicks do not get. If one object takes more than about 30 seconds, go on to the
+next. When every object has its mask, tick "Every object has a mask" and submit. Skip photos that
+cannot be seen."""
 
 
 class ServerSettings(BaseModel):

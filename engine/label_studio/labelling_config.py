@@ -1,4 +1,9 @@
-"""The labelling page's set-up (XML): brush, eraser, smart clicks and boxes, and one question."""
+"""The labelling page's set-up (XML): brush, eraser, smart clicks and boxes, and one question.
+
+A tool with labels takes no click before one is chosen, and forgets it after every click unless each
+browser is told otherwise. So the smart tools for the plain object have no labels: click after click
+goes on, as the paper's annotators work. Labels are there for who wants to say more.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,8 @@ from engine.backend.labels import (
     MASK_CONTROL,
     OBJECT,
     OUTLINE_CONTROL,
+    PLAIN_BOX_CONTROL,
+    PLAIN_CLICK_CONTROLS,
     smart_labels,
 )
 
@@ -38,10 +45,7 @@ def labelling_config(
     _add(view, "Image", name=IMAGE_CONTROL, value=f"${IMAGE_KEY}", zoom="true", zoomControl="true")
     labels = (OBJECT, *names)
     if smart:
-        # Whole, part and subpart are offered for the plain object only: one list stays short.
-        clicks = (*smart_labels(OBJECT), *names)
-        _add_labels(view, "Click", "KeyPointLabels", CLICK_CONTROL, clicks, smart=True)
-        _add_labels(view, "Box", "RectangleLabels", BOX_CONTROL, labels, smart=True)
+        _add_smart_tools(view, names)
     _add_labels(view, "By hand", "BrushLabels", MASK_CONTROL, labels, smart=False)
     if outlines:
         _add_labels(view, "Found", "PolygonLabels", OUTLINE_CONTROL, labels, smart=False)
@@ -66,6 +70,27 @@ def mask_labels(names: Sequence[str]) -> frozenset[str]:
 def category_of(label: str) -> str | None:
     """The class that a mask's label names, or None for the plain object."""
     return None if label == OBJECT else label
+
+
+def _add_smart_tools(view: ElementTree.Element, names: Sequence[str]) -> None:
+    """Points and boxes that the click backend answers.
+
+    The page chooses the first of the smart tools when they are switched on, and on the next photo
+    the last of the kind that was in use: points without labels have to be both.
+    """
+    first, last = PLAIN_CLICK_CONTROLS
+    _add_plain(view, "KeyPoint", first)
+    # Whole, part and subpart are offered for the plain object only: one list stays short.
+    clicks = (*smart_labels(OBJECT)[1:], *names)
+    _add_labels(view, "Click on", "KeyPointLabels", CLICK_CONTROL, clicks, smart=True)
+    if names:
+        _add_labels(view, "Box around", "RectangleLabels", BOX_CONTROL, names, smart=True)
+    _add_plain(view, "Rectangle", PLAIN_BOX_CONTROL)
+    _add_plain(view, "KeyPoint", last)
+
+
+def _add_plain(view: ElementTree.Element, tag: str, control: str) -> None:
+    _add(view, tag, name=control, toName=IMAGE_CONTROL, smart="true", smartOnly="true")
 
 
 def _add_labels(

@@ -21,9 +21,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.label_studio, pytest.mark.timeout
 
 COIN_XY = (0.1, 0.16)  # of the photo: in the first coin
 BESIDE_XY = (0.245, 0.17)  # in the coin beside it
+NEXT_XY = (0.4, 0.15)  # in the third one
 
 
-def test_two_clicks_in_the_browser_become_a_mask_in_a_shard(tmp_path, labelling, real_studio):
+def test_clicks_in_the_browser_become_masks_in_a_shard(tmp_path, labelling, real_studio):
+    """Two clicks on a coin, then one on the next: nothing has to be chosen in between."""
     photos = tmp_path / "photos"
     photos.mkdir()
     shutil.copy(Path("examples/photos/coins.png"), photos)
@@ -47,34 +49,35 @@ def test_two_clicks_in_the_browser_become_a_mask_in_a_shard(tmp_path, labelling,
         labelling.log_in()
         labelling.open(project, task["id"])
         labelling.picture("2-task")
-        labelling.keep_label_selected()
         labelling.switch_on_the_smart_tool()
         plain = np.asarray(labelling.pixels(), int)
         labelling.click(*COIN_XY)
         clicked = np.asarray(labelling.pixels(), int)
         assert coloured(clicked) > coloured(plain) + 500, "no mask appeared"
-        labelling.picture("5-first-click")
+        labelling.picture("4-first-click")
         answer = labelling.click(*BESIDE_XY, alt=True)
         assert not np.array_equal(np.asarray(labelling.pixels(), int), clicked)
-        labelling.picture("6-alt-click")
+        labelling.picture("5-alt-click")
         labelling.accept()
-        labelling.picture("7-accepted")
+        next_answer = labelling.click(*NEXT_XY)
+        labelling.accept()
+        labelling.picture("6-accepted")
         labelling.submit()
-        labelling.picture("8-submitted")
+        labelling.picture("7-submitted")
 
         with connected(settings.server) as connection:
             assert collect(settings, connection).fresh == 1
 
     (row,) = read_rows(settings.out)
-    (mask,) = row.masks
-    assert mask.prompt is not None
-    assert (mask.clicks, mask.prompt.point_labels) == (2, (1, 0))
-    assert (mask.origin, mask.seconds_from) == ("human", "clicks")
-    assert mask.annotator == real_studio.credentials.email
-    region = answer["data"]["result"][0]
-    size_hw = (row.height, row.width)
-    shown = decode_brush(region["value"]["rle"], size_hw)
-    assert np.array_equal(rle.decode(mask.segmentation), shown)  # bit-exact, through the browser
+    first, second = row.masks
+    assert first.prompt is not None
+    assert (first.clicks, first.prompt.point_labels, second.clicks) == (2, (1, 0), 1)
+    for mask, shown in ((first, answer), (second, next_answer)):
+        assert (mask.origin, mask.seconds_from) == ("human", "clicks")
+        assert mask.annotator == real_studio.credentials.email
+        region = shown["data"]["result"][0]
+        pixels = decode_brush(region["value"]["rle"], (row.height, row.width))
+        assert np.array_equal(rle.decode(mask.segmentation), pixels)  # bit-exact, by the browser
 
 
 def coloured(pixels_HWC) -> int:
