@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from model.boxes import BoxDetector
 from model.prompts import Prompt
@@ -24,7 +24,7 @@ from stages.cleanup import MaskPatch
 from stages.crops import Crop
 from stages.finishing import finished
 from stages.nesting import nest
-from stages.parameters import AutomaticParameters
+from stages.parameters import AutomaticParameters, GateParameters
 from stages.presets import resolve_thresholds
 from stages.records import Box, MaskRecord, PromptRecord
 from stages.tally import Tally
@@ -34,10 +34,8 @@ DETECTOR: Final = "detector"
 TOO_MANY: Final = "too_many"
 
 
-class SemiAutomaticParameters(BaseModel):
+class SemiAutomaticParameters(GateParameters):
     """Which boxes are asked about, and which masks prefill a task."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     min_box_score: float = Field(
         default=0.3, ge=0, le=1, description="Boxes that the detector is less sure of are ignored."
@@ -45,23 +43,8 @@ class SemiAutomaticParameters(BaseModel):
     most_masks: int = Field(
         default=100, ge=1, le=1000, description="Masks that prefill a photo's task, the surest."
     )
-    min_predicted_iou: float | None = Field(
-        default=None, description="Keep masks whose predicted IoU is at least this."
-    )
-    min_stability: float | None = Field(
-        default=None, ge=0, le=1, description="Keep masks whose stability score is at least this."
-    )
-    max_image_share: float = Field(
-        default=0.95, gt=0, description="Drop masks that cover this share of the photo or more."
-    )
     nms_iou: float = Field(
         default=0.7, ge=0, le=1, description="Of two masks whose boxes overlap more, keep one."
-    )
-    min_region_area_px: int = Field(
-        default=100, ge=0, description="Remove islands and fill holes smaller than this; 0: none."
-    )
-    nesting_containment: float = Field(
-        default=0.9, gt=0.5, le=1, description="A mask with this share inside another is its part."
     )
 
     def settled(self, recommended: Mapping[str, float] | None) -> SemiAutomaticParameters:
@@ -74,13 +57,8 @@ class SemiAutomaticParameters(BaseModel):
 
     def as_gates(self) -> AutomaticParameters:
         """What the automatic stage's gates are to be told."""
-        return AutomaticParameters(
-            min_predicted_iou=self.min_predicted_iou,
-            min_stability=self.min_stability,
-            max_image_share=self.max_image_share,
-            nms_iou=self.nms_iou,
-            min_region_area_px=self.min_region_area_px,
-        )
+        shared = self.model_dump(include=set(GateParameters.model_fields))
+        return AutomaticParameters(nms_iou=self.nms_iou, **shared)
 
 
 def propose_from_boxes(

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from engine.commands.options import OpenOption, SetOption
 from engine.console import note, result
 from model.errors import ConfigurationError
 
@@ -31,11 +32,8 @@ def register(app: typer.Typer) -> None:
 def annotate(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file of the run.")],
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
-    ] = None,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    settings: SetOption = None,
+    open_browser: OpenOption = False,
 ) -> None:
     """Mask photos in the browser: from scratch, after a model, or judging what is there."""
     try:

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from engine.commands.options import OpenOption
 from engine.console import byte_size, note, result
 from model.errors import ConfigurationError
 
@@ -50,7 +51,7 @@ def demo(
     static: Annotated[
         Path | None, typer.Option(help="Write the page into this folder instead of serving it.")
     ] = None,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    open_browser: OpenOption = False,
 ) -> None:
     """Masks under the pointer, in a browser: point, click, cut out, download."""
     try:

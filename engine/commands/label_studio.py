@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from engine.commands.extras import require_client
+from engine.commands.options import JsonOption, SetOption, UrlOption, assignments
 from engine.console import columns, duration, note, progress, result
 
 _UP_EPILOG: Final = """[bold]Examples[/bold]
@@ -20,7 +21,9 @@ _CHECK_EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine label-studio check
 
-mask-engine label-studio check configs/assist-examples.yaml"""
+mask-engine label-studio check configs/assist-examples.yaml
+
+mask-engine label-studio check --url https://label-studio.example.org"""
 
 app = typer.Typer(
     no_args_is_help=True, help="A Label Studio of your own on this machine; check any."
@@ -69,7 +72,7 @@ def up(
 def status(
     *,
     home: HomeOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether it runs, and where."""
     from engine.label_studio.home import Home
@@ -98,17 +101,20 @@ def check(
     config: Annotated[
         str | None, typer.Argument(help="A configuration of `assist`; the local server if none.")
     ] = None,
+    *,
+    settings: SetOption = None,
+    url: UrlOption = None,
 ) -> None:
     """Walk the whole chain, name the first broken link and its cure.
 
     Server, token, project, storage, a photo through the server, click backend, its credentials,
     its set-up, and one real click.
     """
-    from engine.assist.settings import read_assist_run
+    from engine.assist.settings import ServerSettings, read_assist_run
     from engine.label_studio.check import walk
 
-    settings = read_assist_run(config) if config else None
-    links = walk(settings)
+    run = read_assist_run(config, assignments(settings, url)) if config else None
+    links = walk(run, ServerSettings(url=url))
     broken = False
     for link in links:
         took = f"({duration(link.seconds)})" if link.ok else ""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from engine.commands.assist import ConfigArgument, SetOption, collected_lines, sent_lines
 from engine.commands.extras import require_client
-from engine.console import columns, duration, note, progress, result
+from engine.commands.options import (
+    ConfigArgument,
+    EveryOption,
+    JsonOption,
+    SetOption,
+    UrlOption,
+    assignments,
+)
+from engine.commands.people import collected_lines, repeat, tell_sent, tell_status
+from engine.console import columns, progress, result
 
 if TYPE_CHECKING:
     from engine.semi.settings import SemiRun
@@ -38,12 +43,12 @@ app.callback()(require_client)
 
 
 @app.command(epilog=_SEND_EPILOG)
-def send(config: ConfigArgument, *, settings: SetOption = None) -> None:
+def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption = None) -> None:
     """Find confident masks, and give people a task for each photo that begins with them."""
     from engine.semi.settings import read_semi_run
     from engine.semi.stage import send as send_photos
 
-    run = read_semi_run(config, settings or ())
+    run = read_semi_run(config, assignments(settings, url))
     with progress("semi-automatic", "photos") as meter:
 
         def proposing(now: Progress) -> None:
@@ -52,8 +57,7 @@ def send(config: ConfigArgument, *, settings: SetOption = None) -> None:
         sent = send_photos(
             run, proposing=proposing, told=lambda done, total: meter(done, total, "sending")
         )
-    for line in sent_lines(sent, f"mask-engine semi collect {config}"):
-        result(line)
+    tell_sent(sent, f"mask-engine semi collect {config}")
 
 
 @app.command(epilog=_COLLECT_EPILOG)
@@ -61,20 +65,14 @@ def collect(
     config: ConfigArgument,
     *,
     settings: SetOption = None,
-    every: Annotated[
-        float | None, typer.Option(min=1, help="Look again each so many seconds, until stopped.")
-    ] = None,
+    url: UrlOption = None,
+    every: EveryOption = None,
 ) -> None:
     """Bring what people left, moved, deleted and added into shards and reviews."""
     from engine.semi.settings import read_semi_run
 
-    run = read_semi_run(config, settings or ())
-    while True:
-        _collect_once(run)
-        if every is None:
-            return
-        note(f"looking again in {duration(every)}; Ctrl+C stops")
-        time.sleep(every)
+    run = read_semi_run(config, assignments(settings, url))
+    repeat(lambda: _collect_once(run), every)
 
 
 @app.command()
@@ -82,18 +80,14 @@ def status(
     config: ConfigArgument,
     *,
     settings: SetOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say how far the people are, and what was collected."""
     from engine.semi.settings import read_semi_run
     from engine.semi.stage import status as ask
 
-    now = asdict(ask(read_semi_run(config, settings or ())))
-    if as_json:
-        result(json.dumps(now))
-        return
-    for line in columns([(k.replace("_", " "), f"{v:,}") for k, v in now.items()], indent=0):
-        result(line)
+    tell_status(ask(read_semi_run(config, assignments(settings, url))), as_json=as_json)
 
 
 def _collect_once(run: SemiRun) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from engine.commands.options import ConfigArgument, SetOption
 from engine.console import columns, note, progress, result
 from model.errors import ConfigurationError
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    config: Annotated[str, typer.Argument(help="YAML file of settings.")],
+    config: ConfigArgument,
     *,
     truth: Annotated[Path, typer.Option(help="COCO file of the known masks.")],
     direct: Annotated[
@@ -51,10 +52,7 @@ def simulate(
     credentials: Annotated[
         Path | None, typer.Option(help="The backend's file of user name and password.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
-    ] = None,
+    settings: SetOption = None,
 ) -> None:
     """Click on objects that are known already, and keep the masks that come out well.
 

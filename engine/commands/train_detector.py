@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from engine.commands.options import SetOption
 from engine.console import columns, duration, note, progress, result
+
+if TYPE_CHECKING:
+    from engine.detection.train import Measured
 
 EPILOG: Final = """[bold]Examples[/bold]
 
@@ -25,10 +29,7 @@ def register(app: typer.Typer) -> None:
 def train_detector(
     config: Annotated[str, typer.Argument(help="YAML file: sources, out, schedule.")],
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
-    ] = None,
+    settings: SetOption = None,
 ) -> None:
     """Train a one-class object detector on the masks of earlier rounds."""
     from engine.configuration import build, parse_assignments, read_yaml
@@ -43,12 +44,16 @@ def train_detector(
         ("detector_id", done.detector_id),
         ("for the model", done.model_id),
         ("photos", f"{done.photos:,}"),
-        ("held out", f"{done.held_out:,}"),
+        *((f"on {m.name}", _quality(m)) for m in done.measured),
         ("time", duration(done.seconds)),
     ]
-    if done.recall is not None and done.average_precision is not None:
-        rows.insert(5, ("recall, 100 boxes", f"{done.recall:.3f}"))
-        rows.insert(6, ("average precision", f"{done.average_precision:.3f}"))
     for line in columns(rows, indent=0):
         result(line)
     note(f"Use it:  mask-engine semi send CONFIG --set detector={done.path}")
+
+
+def _quality(measured: Measured) -> str:
+    return (
+        f"recall {measured.recall:.3f} (100 boxes), average precision "
+        f"{measured.average_precision:.3f}, {measured.photos:,} photos"
+    )

@@ -6,8 +6,9 @@ from typing import Final
 
 import typer
 
-from engine.commands.assist import ConfigArgument, SetOption, sent_lines
 from engine.commands.extras import require_client
+from engine.commands.options import ConfigArgument, SetOption, UrlOption, assignments
+from engine.commands.people import tell_sent
 from engine.console import columns, progress, result
 
 _SEND_EPILOG: Final = """[bold]Examples[/bold]
@@ -29,26 +30,25 @@ app.callback()(require_client)
 
 
 @app.command(epilog=_SEND_EPILOG)
-def send(config: ConfigArgument, *, settings: SetOption = None) -> None:
+def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption = None) -> None:
     """Draw the masks to be looked at, and give each a task."""
     from engine.verify.settings import read_verify_run
     from engine.verify.stage import send as send_masks
 
-    run = read_verify_run(config, settings or ())
+    run = read_verify_run(config, assignments(settings, url))
     with progress("verify", "masks") as meter:
         sent = send_masks(run, told=lambda done, total, what: meter(done, total, what))
-    for line in sent_lines(sent, f"mask-engine verify collect {config}"):
-        result(line)
+    tell_sent(sent, f"mask-engine verify collect {config}")
     result("Keys:            A accept, R reject, F fix; Ctrl+Enter submits (Label All Tasks)")
 
 
 @app.command(epilog=_COLLECT_EPILOG)
-def collect(config: ConfigArgument, *, settings: SetOption = None) -> None:
+def collect(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption = None) -> None:
     """Bring what people said into the run's reviews table."""
     from engine.verify.settings import read_verify_run
     from engine.verify.stage import collect as collect_verdicts
 
-    run = read_verify_run(config, settings or ())
+    run = read_verify_run(config, assignments(settings, url))
     with progress("collecting", "tasks") as meter:
         found = collect_verdicts(run, told=lambda done, total, what: meter(done, total, what))
     rows = [

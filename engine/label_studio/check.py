@@ -57,13 +57,16 @@ class BrokenLinkError(MaskEngineError):
         self.cure = cure
 
 
-def walk(settings: AssistRun | None = None) -> Iterator[Link]:
+def walk(
+    settings: AssistRun | None = None, server_alone: ServerSettings | None = None
+) -> Iterator[Link]:
     """Tries each link; ends with the first broken one.
 
     Args:
-        settings: a run whose project is tried as well; else the local server alone.
+        settings: a run whose project is tried as well.
+        server_alone: without a run, the server that is tried; the local one if None.
     """
-    server = settings.server if settings else ServerSettings()
+    server = settings.server if settings else server_alone or ServerSettings()
     try:
         with connected(server) as connection:
             chain = _Chain(settings, connection)
