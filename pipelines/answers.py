@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.storage import Folder
+from pipelines.whole_tables import read_table
 from stages.records import ImageRef
 
 ANSWERS: Final = "answers"
@@ -108,7 +109,7 @@ def kept_answers(run: Folder, shards: int) -> dict[str, Kept]:
     columns = ["image_id", "revision", "fingerprint"]
     for shard in range(shards):
         with run.open(answers_path(shard)) as file:
-            table = pq.read_table(file, columns=columns)
+            table = read_table(file, columns=columns)
         for row in table.to_pylist():
             known = latest.get(row["image_id"])
             if known is None or row["revision"] > known.revision:
@@ -131,7 +132,7 @@ def read_sent(run: Folder) -> dict[str, SentPhoto]:
     if not run.exists(SENT_FILE):
         return {}
     with run.open(SENT_FILE) as file:
-        rows = pq.read_table(file, schema=_SENT_SCHEMA).to_pylist()
+        rows = read_table(file, schema=_SENT_SCHEMA).to_pylist()
     return {
         row["image_id"]: SentPhoto(_ref_of(row), row["address"], row["confirmed"]) for row in rows
     }
@@ -148,7 +149,7 @@ class _LazyAnswers(Mapping[str, Answer]):
     def __init__(self, run: Folder, shard: int) -> None:
         self._run, self._shard = run, shard
         with run.open(answers_path(shard)) as file:
-            ids = pq.read_table(file, columns=["image_id"])["image_id"].to_pylist()
+            ids = read_table(file, columns=["image_id"])["image_id"].to_pylist()
         self._places = {image: place for place, image in enumerate(ids)}
         self._group: tuple[int, list[Answer]] = (-1, [])
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.storage import Folder
+from pipelines.whole_tables import read_table
 from stages.records import ImageRef
 
 PLAN_FILE: Final = "plan.parquet"
@@ -144,13 +145,13 @@ def read_plan(run: Folder) -> Plan:
         FileNotFoundError: if the folder holds none.
     """
     with run.open(PLAN_FILE) as file:
-        return Plan(pq.read_table(file, schema=PLAN_SCHEMA))
+        return Plan(read_table(file, schema=PLAN_SCHEMA))
 
 
 def read_planned_shard(run: Folder, shard: int) -> list[PlannedImage]:
     """The rows planned for one shard, in order; reads only the row groups that hold it."""
     with run.open(PLAN_FILE) as file:
-        table = pq.read_table(file, schema=PLAN_SCHEMA, filters=[("shard", "==", shard)])
+        table = read_table(file, schema=PLAN_SCHEMA, filters=[("shard", "==", shard)])
     return _planned(table)
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from model.errors import ConfigurationError
 from pipelines.manifest import (
     Manifest,
@@ -22,6 +20,7 @@ from pipelines.manifest import (
 from pipelines.plan import Plan, default_shard_size, read_plan
 from pipelines.run_folder import SUMMARY_FILE, done_shards, prepare_folder, shard_name
 from pipelines.storage import Folder
+from pipelines.whole_tables import read_table
 from stages.photos import PASSING_KINDS
 from stages.records import ImageRef
 
@@ -194,7 +193,7 @@ def _to_retry(run: Folder, begun: Manifest, plan: Plan) -> dict[int, list[ImageR
     kinds: dict[str, tuple[int, str | None]] = {}
     for shard in done_shards(run, begun.shard_totals):
         with run.open(shard_name(shard, begun.shard_totals)) as file:
-            table = pq.read_table(file, columns=["image_id", "revision", "error"])
+            table = read_table(file, columns=["image_id", "revision", "error"])
         for row in table.to_pylist():
             kind = row["error"] and row["error"]["type"]
             if row["revision"] >= kinds.get(row["image_id"], (0, None))[0]:

@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from pipelines.storage import Folder
+from pipelines.whole_tables import read_table
 from stages.reviews import ReviewRecord, reviews_from_table, reviews_to_table
 
 REVIEWS: Final = "reviews"
@@ -51,7 +52,7 @@ def read_reviews(run: Folder) -> Iterator[ReviewRecord]:
     for name in sorted(run.names(REVIEWS)):
         if name.endswith(".parquet"):
             with run.open(f"{REVIEWS}/{name}") as file:
-                yield from reviews_from_table(pq.read_table(file))
+                yield from reviews_from_table(read_table(file))
 
 
 def _identity(review: ReviewRecord) -> tuple[object, ...]:

@@ -17,8 +17,9 @@ from engine.assist.settings import AssistRun
 from engine.backend.credentials import load_credentials
 from engine.backend.labels import IMAGE_ID_KEY, IMAGE_KEY
 from engine.label_studio.client import LabelStudio
-from engine.label_studio.errors import ServerUnavailableError
+from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
 from engine.label_studio.labelling_config import PATH_KEY
+from model.errors import ConfigurationError
 from pipelines.answers import SentPhoto, read_sent, write_sent
 from pipelines.collect import CollectedRun
 from pipelines.sources import list_photos, source_address
@@ -136,7 +137,11 @@ def ensure_project(settings: AssistRun, studio: LabelStudio, run: CollectedRun) 
 
 
 def ensure_backend(settings: AssistRun, studio: LabelStudio, project: int) -> None:
-    """Ties the click backend to the project, once; the server asks it at once whether it is up."""
+    """Ties the click backend to the project, once; the server asks it at once whether it is up.
+
+    Raises:
+        ConfigurationError: if the server cannot reach it.
+    """
     if settings.backend is None:
         return
     wanted = settings.backend.url.rstrip("/")
@@ -144,18 +149,23 @@ def ensure_backend(settings: AssistRun, studio: LabelStudio, project: int) -> No
     if any(backend["url"].rstrip("/") == wanted for backend in there):
         return
     credentials = load_credentials(settings.backend.credentials_file)
-    studio.post(
-        "/api/ml",
-        {
-            "project": project,
-            "url": wanted,
-            "title": "mask-engine",
-            "is_interactive": True,
-            "auth_method": "BASIC_AUTH",
-            "basic_auth_user": credentials.user,
-            "basic_auth_pass": credentials.password,
-        },
-    )
+    content = {
+        "project": project,
+        "url": wanted,
+        "title": "mask-engine",
+        "is_interactive": True,
+        "auth_method": "BASIC_AUTH",
+        "basic_auth_user": credentials.user,
+        "basic_auth_pass": credentials.password,
+    }
+    try:
+        studio.post("/api/ml", content)
+    except ServerRefusedError as error:
+        raise ConfigurationError(
+            f"{studio.url} does not get through to the click backend at {wanted}, and no photo was "
+            f"sent. Start it in a terminal of its own (`mask-engine serve {settings.source}`), or "
+            f"correct backend.url, and send again. Its words: {str(error)[:240]}"
+        ) from None
 
 
 def task_ids(studio: LabelStudio, project: int) -> dict[str, list[Mapping[str, Any]]]:

@@ -184,3 +184,21 @@ def test_a_wrong_token_is_refused_with_what_to_do(tmp_path):
     run.connection = lambda: Connection(studio, run.home)
     with pytest.raises(ServerRefusedError, match="LABEL_STUDIO_API_KEY"):
         run.send()
+
+
+def test_a_backend_that_is_not_up_is_named_with_its_cure_and_nothing_is_sent(tmp_path):
+    run = AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
+
+    def refuse(request):
+        if request.method == "POST" and request.url.path == "/api/ml":
+            return httpx.Response(400, json={"non_field_errors": ["Can't connect to ML backend"]})
+        return None
+
+    run.server.before = refuse
+    with pytest.raises(
+        ConfigurationError,
+        match=r"(?s)9090, and no photo was sent.*`mask-engine "
+        r"serve .*photos`\).*Can't connect",
+    ):
+        run.send()
+    assert not run.server.all_tasks
