@@ -27,7 +27,19 @@ class DetectorRun(BaseModel):
     held_out_share: float = Field(
         default=0.1, ge=0, lt=1, description="Photos kept aside to measure on."
     )
+    measure_on: tuple[PhotoSourceParameters, ...] = Field(
+        default=(), strict=False, description="More photos to measure on, each source by itself."
+    )
     mirrored: bool = Field(default=True, description="Learn from every photo's mirror image too.")
+    zoomed: int = Field(
+        default=1, ge=0, description="Parts of every photo to learn from, around an object each."
+    )
+    complete_from: int = Field(
+        default=0,
+        ge=0,
+        description="Photos with fewer masks may hold objects without one: what is far from their "
+        "masks is not learned from.",
+    )
     schedule: DetectorSchedule = Field(
         default_factory=DetectorSchedule, description="How long and how fast it learns."
     )
@@ -38,5 +50,5 @@ class DetectorRun(BaseModel):
 
     def weights_depend_on(self, model_id: str) -> dict[str, Any]:
         """Everything that changes the detector."""
-        ours = self.model_dump(mode="json", exclude={"out", "checkpoint", "threads", "device"})
-        return {**ours, "model_id": model_id}
+        others = {"out", "checkpoint", "measure_on", "threads", "device"}
+        return {**self.model_dump(mode="json", exclude=others), "model_id": model_id}
