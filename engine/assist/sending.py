@@ -7,6 +7,7 @@ and followed by one that takes away what came twice.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,8 +15,8 @@ from typing import Any, Final
 from engine.assist.connection import Connection, find_project, mark_of, remember_project
 from engine.assist.photos_shown import Shown, add_storages, shown
 from engine.assist.settings import AssistRun
-from engine.backend.credentials import load_credentials
-from engine.backend.labels import IMAGE_ID_KEY, IMAGE_KEY
+from engine.backend.credentials import Credentials, load_credentials
+from engine.backend.labels import BELL_PATH, IMAGE_ID_KEY, IMAGE_KEY
 from engine.label_studio.client import LabelStudio
 from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
 from engine.label_studio.labelling_config import PATH_KEY
@@ -24,6 +25,8 @@ from pipelines.answers import SentPhoto, read_sent, write_sent
 from pipelines.collect import CollectedRun
 from pipelines.sources import list_photos, source_address
 from stages.records import ImageRef
+
+LOGGER = logging.getLogger(__name__)
 
 TASKS_AN_IMPORT: Final = 100
 TRIES: Final = 3
@@ -166,6 +169,33 @@ def ensure_backend(settings: AssistRun, studio: LabelStudio, project: int) -> No
             f"sent. Start it in a terminal of its own (`mask-engine serve {settings.source}`), or "
             f"correct backend.url, and send again. Its words: {str(error)[:240]}"
         ) from None
+    _hang_the_bell(studio, project, wanted, credentials)
+
+
+def _hang_the_bell(
+    studio: LabelStudio, project: int, backend: str, credentials: Credentials
+) -> None:
+    """Lets the server tell the backend when somebody submits.
+
+    The server has made such a webhook by itself; nobody lets it in, and it carries whole tasks.
+    """
+    address = f"{backend}{BELL_PATH}"
+    wanted = {
+        "url": address,
+        "headers": {"Authorization": credentials.of_the_bell.header},
+        "send_payload": False,
+        "send_for_all_actions": False,
+        "actions": ["ANNOTATION_CREATED", "ANNOTATION_UPDATED"],
+    }
+    try:
+        hooks = studio.get("/api/webhooks/", {"project": project})
+        own = next((hook["id"] for hook in hooks if hook["url"] == address), None)
+        if own is None:
+            studio.post("/api/webhooks/", {"project": project, **wanted})
+        else:
+            studio.patch(f"/api/webhooks/{own}/", wanted)
+    except ServerRefusedError as error:
+        LOGGER.warning("no webhook, so `collect --every` waits its whole time: %s", error)
 
 
 def task_ids(studio: LabelStudio, project: int) -> dict[str, list[Mapping[str, Any]]]:

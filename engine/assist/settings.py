@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.clicks.bell import Bell
 from engine.configuration import build, parse_assignments, read_yaml
 from engine.label_studio.labelling_config import labelling_config
 from stages.photos import PhotoLimits
@@ -120,6 +121,12 @@ class AssistRun(BaseModel):
         default_factory=PhotoLimits, description="What a photo may cost before it is refused."
     )
     round: int = Field(default=0, ge=0, description="Of the engine.")
+
+    @property
+    def bell(self) -> Bell:
+        """Rung by the click backend when somebody submits."""
+        log = self.backend and self.backend.click_log
+        return Bell(Path(log) if log else None)
 
     def label_config(self) -> str:
         """The set-up of the project."""

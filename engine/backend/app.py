@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from engine.backend.credentials import Credentials
 from engine.backend.errors import RequestError
+from engine.backend.labels import BELL_PATH
 from engine.backend.security import BasicAuth, read_body
 from engine.backend.service import ClickService
 
@@ -85,8 +86,9 @@ class _Addresses:
         return JSONResponse({"model_version": self._service.model_id})
 
     async def webhook(self, request: Request) -> Response:
-        """Hears that something happened, and leaves finding out to collecting."""
+        """Hears that somebody submitted, and leaves finding out to collecting."""
         await read_body(request, self._max_body_bytes)
+        await run_in_threadpool(self._service.ring)
         return JSONResponse({"status": "ok"})
 
     async def predict(self, request: Request) -> Response:
@@ -106,7 +108,7 @@ def build_app(
             Route("/versions", at.versions, methods=["GET"]),
             Route("/setup", at.setup, methods=["POST"]),
             Route("/predict", at.predict, methods=["POST"]),
-            Route("/webhook", at.webhook, methods=["POST"]),
+            Route(BELL_PATH, at.webhook, methods=["POST"]),
         ],
         middleware=[Middleware(BasicAuth, credentials=credentials)],
         exception_handlers=ERROR_ANSWERS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import os
 import secrets
@@ -28,6 +30,18 @@ class Credentials:
     user: str
     password: str = field(repr=False)
     origin: str = ""
+
+    @property
+    def of_the_bell(self) -> Credentials:
+        """What opens `/webhook` and nothing else: a server shows it to all who may set it up."""
+        key = hmac.new(self.password.encode(), b"webhook", "sha256").hexdigest()
+        return Credentials("bell", key, self.origin)
+
+    @property
+    def header(self) -> str:
+        """The `Authorization` header of basic auth."""
+        pair = base64.b64encode(f"{self.user}:{self.password}".encode())
+        return f"Basic {pair.decode()}"
 
 
 def default_credentials_file() -> Path:

@@ -26,6 +26,9 @@ OUTLINE_CONTROL: Final = "outline"
 
 OBJECT: Final = "Object"
 
+# Where the server tells the backend that somebody submitted (`engine.clicks.bell`).
+BELL_PATH: Final = "/webhook"
+
 AUTO: Final = "auto"
 WHOLE: Final = "whole"
 PART: Final = "part"

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.backend.credentials import Credentials
 from engine.backend.errors import RequestError
+from engine.backend.labels import BELL_PATH
 
 _REFUSAL: Final = "this service wants its user name and password (basic auth)"
 
@@ -23,7 +24,7 @@ class BasicAuth:
 
     Args:
         app: what is behind it.
-        credentials: the right ones.
+        credentials: the right ones; those of the bell open `BELL_PATH` alone.
     """
 
     def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
@@ -32,15 +33,18 @@ class BasicAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request pass, or answers it."""
-        if scope["type"] == "http" and not self._is_known(Headers(scope=scope)):
+        if scope["type"] == "http" and not self._is_known(scope["path"], Headers(scope=scope)):
             headers = {"WWW-Authenticate": 'Basic realm="mask-engine"'}
             refusal = JSONResponse({"error": _REFUSAL}, status_code=401, headers=headers)
             await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def _is_known(self, headers: Headers) -> bool:
-        return is_basic_auth(headers.get("authorization", ""), self._credentials)
+    def _is_known(self, path: str, headers: Headers) -> bool:
+        header = headers.get("authorization", "")
+        if is_basic_auth(header, self._credentials):
+            return True
+        return path == BELL_PATH and is_basic_auth(header, self._credentials.of_the_bell)
 
 
 def is_basic_auth(header: str, credentials: Credentials) -> bool:

@@ -15,6 +15,7 @@ from engine.backend.label_set_up import LabelSetUp, read_label_set_up
 from engine.backend.photo_door import PhotoDoor
 from engine.backend.prompts import check_size, conversation_of, smart_label_of
 from engine.backend.protocol import PredictRequest, PromptRegion, Task, read_predict_request
+from engine.clicks.bell import Bell
 from engine.clicks.log import ClickEntry, ClickLog
 from model.errors import MaskEngineError, RecordError
 from model.segmenter import Embedding
@@ -64,6 +65,10 @@ class ClickService:
         self._embeddings = embeddings
         self._door = door
         self._log = log
+
+    def ring(self) -> None:
+        """Wakes a collection that waits."""
+        Bell(self._log.folder).ring()
 
     def predict(self, body: bytes, *, later: Callable[[Callable[[], None]], object]) -> Json:
         """Answers a `/predict`.

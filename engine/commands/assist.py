@@ -79,7 +79,7 @@ def collect(
         if counted.photos:
             result(f"\nLook at it:  mask-engine report {run.out}")
 
-    repeat(collect_once, every)
+    repeat(collect_once, every, run.bell)
 
 
 @app.command()

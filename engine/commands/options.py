@@ -20,7 +20,8 @@ UrlOption = Annotated[
     ),
 ]
 EveryOption = Annotated[
-    float | None, typer.Option(min=1, help="Look again each so many seconds, until stopped.")
+    float | None,
+    typer.Option(min=1, help="Look again when somebody submits, or after so many seconds."),
 ]
 OpenOption = Annotated[bool, typer.Option("--open", help="Open it in a browser.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]

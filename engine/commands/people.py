@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -14,20 +13,24 @@ if TYPE_CHECKING:
     from engine.assist.collecting import Collected
     from engine.assist.progress import Harvest, ServerProgress
     from engine.assist.sending import Sent
+    from engine.clicks.bell import Bell
 
 
-def repeat(collect_once: Callable[[], None], every: float | None) -> None:
+def repeat(collect_once: Callable[[], None], every: float | None, bell: Bell) -> None:
     """Collects once, or again and again until the user stops it.
 
     Args:
         collect_once: does it, and says what came of it.
-        every: seconds between two times.
+        every: the most seconds between two times.
+        bell: when it is rung, the next time has come.
     """
-    collect_once()
-    while every is not None:
-        note(f"looking again in {duration(every)}; Ctrl+C stops")
-        time.sleep(every)
+    while True:
+        mark = bell.mark()
         collect_once()
+        if every is None:
+            return
+        note(f"looking again in {duration(every)}, or when somebody submits; Ctrl+C stops")
+        bell.wait(mark, every)
 
 
 def tell_sent(sent: Sent, then: str) -> None:

@@ -72,7 +72,7 @@ def collect(
     from engine.semi.settings import read_semi_run
 
     run = read_semi_run(config, assignments(settings, url))
-    repeat(lambda: _collect_once(run), every)
+    repeat(lambda: _collect_once(run), every, run.bell)
 
 
 @app.command()

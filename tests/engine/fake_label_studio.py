@@ -37,6 +37,7 @@ class FakeLabelStudio:
         self.all_tasks: dict[int, Json] = {}
         self.storages: list[Json] = []
         self.backends: list[Json] = []
+        self.webhooks: dict[int, Json] = {}
         self.requests: list[str] = []
         self.before: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
         self.after: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
@@ -118,6 +119,11 @@ class FakeLabelStudio:
             (r"POST /api/storages/\w+", self._make_storage),
             (r"GET /api/ml", lambda r: httpx.Response(200, json=self.backends)),
             (r"POST /api/ml", self._make_backend),
+            (
+                r"GET /api/webhooks",
+                lambda r: httpx.Response(200, json=list(self.webhooks.values())),
+            ),
+            (r"PATCH /api/webhooks/(\d+)", self._patch_webhook),
         ]
 
     def _refresh(self, request: httpx.Request) -> httpx.Response:
@@ -178,7 +184,15 @@ class FakeLabelStudio:
 
     def _make_backend(self, request: httpx.Request) -> httpx.Response:
         self.backends.append({"id": next(self._ids), **json.loads(request.content)})
+        # As the real server does: one that carries everything, and no way in.
+        hook = next(self._ids)
+        url = f"{self.backends[-1]['url']}/webhook"
+        self.webhooks[hook] = {"id": hook, "url": url, "send_payload": True, "headers": {}}
         return httpx.Response(201, json=self.backends[-1])
+
+    def _patch_webhook(self, request: httpx.Request, hook: int) -> httpx.Response:
+        self.webhooks[hook].update(json.loads(request.content))
+        return httpx.Response(200, json=self.webhooks[hook])
 
     def _touch(self, task: int) -> None:
         self.all_tasks[task]["updated_at"] = f"2026-01-01T00:00:{next(self._clock):09d}Z"

@@ -227,7 +227,7 @@ def test_both_kinds_of_token_open_and_wrong_ones_are_named(
         assert studio.user()["email"] == real_studio.credentials.email
 
 
-def test_the_commands_do_the_same(discs, tmp_path):
+def test_the_commands_do_the_same(discs, tmp_path, real_studio, monkeypatch):
     config = tmp_path / "assist.yaml"
     config.write_text(json.dumps(discs.model_dump(mode="json")))  # JSON is YAML
 
@@ -236,7 +236,8 @@ def test_the_commands_do_the_same(discs, tmp_path):
         assert outcome.exit_code == 0, outcome.output
         return outcome.output
 
-    assert "Annotate here:" in run("assist", "send", str(config))
+    sent = run("assist", "send", str(config))
+    (project,) = re.findall(r"/projects/(\d+)/data", sent)
     assert "every link holds" in run("label-studio", "check", str(config))
     truth = str(tmp_path / "truth.json")
     done = run("simulate", str(config), "--truth", truth, "--label-studio")
@@ -244,6 +245,12 @@ def test_the_commands_do_the_same(discs, tmp_path):
     assert re.search(r"photos collected +3\n", run("assist", "collect", str(config)))
     assert json.loads(run("assist", "status", str(config), "--json"))["finished"] == 3
     assert run("label-studio", "status").startswith("up")
+    with real_studio.client() as studio:
+        (hook,) = studio.get("/api/webhooks/", {"project": project})
+    assert (hook["send_payload"], list(hook["headers"])) == (False, ["Authorization"])
+    assert discs.bell.mark() > 0, "the server did not say that somebody submitted"
+    monkeypatch.setenv(TOKEN_VARIABLE, real_studio.credentials.token)
+    assert "token: accepted" in run("label-studio", "check", "--url", real_studio.url)
 
 
 # botocore and aiohttp leave closing to the interpreter's end; that is theirs, not ours.

@@ -5,6 +5,7 @@ import pytest
 
 from engine.assist.connection import Connection
 from engine.assist.settings import BackendSettings, ServerSettings
+from engine.backend.credentials import Credentials
 from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
 from model.errors import ConfigurationError
 from pipelines.answers import read_sent
@@ -131,6 +132,12 @@ def test_the_backend_is_tied_once_with_its_credentials(tmp_path, monkeypatch):
     (backend,) = run.server.backends
     assert (backend["url"], backend["is_interactive"]) == ("http://127.0.0.1:9090", True)
     assert (backend["basic_auth_user"], backend["basic_auth_pass"]) == ("engine", "secret")
+    (hook,) = run.server.webhooks.values()
+    assert hook["url"] == "http://127.0.0.1:9090/webhook"
+    assert not hook["send_payload"]
+    bell = Credentials("engine", "secret").of_the_bell
+    assert hook["headers"] == {"Authorization": bell.header}
+    assert "secret" not in bell.password
 
 
 def test_photos_in_a_bucket_are_shown_by_presigned_addresses(tmp_path, monkeypatch):

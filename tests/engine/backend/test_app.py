@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.backend.conversation import Conversation, Interlocutor, mask_of
+from engine.backend.credentials import Credentials
+from engine.clicks.bell import Bell
 from engine.label_studio.brush import decode_brush
 from stages.records import PromptRecord
 from tests.engine.backend.backends import AUTH, Served, box, click, predict_body, serve_photos
@@ -179,6 +181,25 @@ def test_a_body_over_the_limit_is_refused_announced_or_not(tmp_path: Path) -> No
         for content in (mebibyte * 2, pieces()):
             answered = served.client.post(path, content=content, auth=AUTH)
             assert answered.status_code == 413
+
+
+def test_a_click_without_a_label_is_one_on_the_plain_object(served: Served) -> None:
+    labelled, plain = click(50, 50), click(50, 50) | {"type": "keypoint"}
+    plain["value"] = {key: labelled["value"][key] for key in ("x", "y", "width")}
+    answers = [served.predict([prompt]) for prompt in (labelled, plain)]
+    (first,), (second,) = (masks(answer) for answer in answers)
+    assert np.array_equal(first, second)
+    (answer,) = answers[1].json()["results"]
+    assert answer["result"][0]["value"]["brushlabels"] == ["Object"]
+
+
+def test_the_bells_key_opens_the_webhook_alone_and_wakes_who_collects(served: Served) -> None:
+    bell = Credentials(*AUTH).of_the_bell
+    for method, path in ADDRESSES:
+        status = served.client.request(method, path, auth=(bell.user, bell.password)).status_code
+        assert (status == 200) == (path == "/webhook"), path
+    assert served.client.post("/webhook", auth=AUTH).status_code == 200
+    assert Bell(served.log.folder).mark() > 0
 
 
 def test_what_is_secret_is_neither_logged_nor_sent_back(
