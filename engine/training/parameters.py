@@ -24,6 +24,12 @@ class ViewParameters(BaseModel):
         strict=False,
         description="a window's side in sides of the thing it is centred on: smallest, largest",
     )
+    photo_share: tuple[float, float] | None = Field(
+        default=None,
+        strict=False,
+        description="a window's side in sides of the photo, in place of `zoom`: things are then "
+        "as large as where the model sees whole photos, if this is about side_px / its input",
+    )
     smallest_window_px: int = Field(default=96, gt=0, description="in pixels of the photo")
     any_direction: bool = Field(default=False, description="turn by quarters, flip upside down")
     exhaustive: bool = Field(

@@ -35,11 +35,20 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowShape:
-    """How windows are cut: `whole_share`, `zoom` and `smallest_px` as in `ViewParameters`."""
+    """How windows are cut, as in `ViewParameters`."""
 
     whole_share: float
     zoom: tuple[float, float]
     smallest_px: int
+    photo_share: tuple[float, float] | None = None
+
+    def side_px(self, thing_px: float, photo_px: int, rng: np.random.Generator) -> int:
+        """A random side for a window around a thing, at most the photo's longest side."""
+        if self.photo_share is None:
+            wanted = thing_px * np.exp(rng.uniform(*np.log(self.zoom)))
+        else:
+            wanted = photo_px * np.exp(rng.uniform(*np.log(self.photo_share)))
+        return int(np.clip(wanted, min(self.smallest_px, photo_px), photo_px))
 
 
 class PhotoScenes:
@@ -50,6 +59,7 @@ class PhotoScenes:
         whole_share: how many views show the whole photo.
         zoom: smallest and largest window side, in sides of the thing it is centred on.
         smallest_window_px: no window is smaller.
+        photo_share: smallest and largest window side, in sides of the photo, in place of zoom.
         any_direction: turn pictures by quarters as well.
         exhaustive: everything of interest is annotated.
         region_cache: folder of Felzenszwalb regions that fill up photos with few masks, or None.
@@ -66,11 +76,12 @@ class PhotoScenes:
         exhaustive: bool,
         region_cache: Path | None = None,
         region_share: float = 0.0,
+        photo_share: tuple[float, float] | None = None,
     ) -> None:
         if not photos:
             raise ValueError("no annotated photo to draw views of: check the annotation file")
         self._photos = photos
-        self._shape = WindowShape(whole_share, zoom, smallest_window_px)
+        self._shape = WindowShape(whole_share, zoom, smallest_window_px, photo_share)
         self._any_direction = any_direction
         self._exhaustive = exhaustive
         self._region_cache = region_cache
@@ -125,8 +136,7 @@ def choose_window(
     else:
         chosen = int(rng.choice(len(shares), p=shares))
     left, top, width, height = boxes_xywh[chosen]
-    wanted = max(width, height) * np.exp(rng.uniform(*np.log(shape.zoom)))
-    side = int(np.clip(wanted, min(shape.smallest_px, longest), longest))
+    side = shape.side_px(float(max(width, height)), longest, rng)
     squeeze = float(np.exp(rng.uniform(-0.2, 0.2)))
     view_w, view_h = round(side * squeeze), round(side / squeeze)
     jitter = rng.uniform(-0.3, 0.3, 2) * (side - max(width, height))

@@ -107,7 +107,9 @@ class _BlockScenes:
     ) -> None:
         self._photos = photos
         self._shares = shares / shares.sum()
-        self._shape = WindowShape(views.whole_share, views.zoom, views.smallest_window_px)
+        self._shape = WindowShape(
+            views.whole_share, views.zoom, views.smallest_window_px, views.photo_share
+        )
         self._any_direction = views.any_direction
         self._exhaustive = views.exhaustive
 

@@ -120,6 +120,7 @@ def _views(source: PhotoSourceParameters, photos: list[AnnotatedPhoto], cache: P
         exhaustive=views.exhaustive,
         region_cache=cache if views.region_share else None,
         region_share=views.region_share,
+        photo_share=views.photo_share,
     )
 
 

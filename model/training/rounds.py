@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from model.network.prompt_encoder import EMBEDDING_STRIDE
 from model.network.sam import Sam
 from model.training.annotators import Annotators
 from model.training.edge_head import EdgeHead
 from model.training.embedding_cache import EmbeddingCache
 from model.training.examples import TrainingBatch
 from model.training.losses import MaskLossParameters, edge_loss, mask_losses, true_iou
+from model.training.place import Place
 
 SINGLE = 0
 FIRST_OF_THREE = 1
@@ -63,6 +65,13 @@ class RoundParameters(BaseModel):
     )
     logits_upsampling: int = Field(
         default=2, ge=1, description="the loss is taken on logits enlarged by this factor"
+    )
+    frame_px: int = Field(
+        default=0,
+        ge=0,
+        multiple_of=EMBEDDING_STRIDE,
+        description="side of the model's input, where training pictures are smaller: each is a "
+        "window of it, so that positions mean what they will mean there; 0: an input of its own",
     )
 
 
@@ -168,9 +177,10 @@ class SimulatedRounds:
         annotators = Annotators.begin(
             batch, embedding, starts_with_box, parameters.logits_upsampling
         )
+        place = Place.drawn(embedding, parameters.frame_px, rng)
         figures = []
         for number in range(rounds):
-            logits, iou_P4 = self._answer(embedding, annotators)
+            logits, iou_P4 = self._answer(embedding, annotators, place)
             is_ambiguous = number == 0 and not starts_with_box
             value, true_P4 = self._loss(logits, iou_P4, annotators, loss, is_ambiguous)
             (value * scale).backward()  # type: ignore[no-untyped-call]
@@ -185,17 +195,20 @@ class SimulatedRounds:
                 )
         return figures, rounds
 
-    def _answer(self, embedding: Tensor, annotators: Annotators) -> tuple[Tensor, Tensor]:
+    def _answer(
+        self, embedding: Tensor, annotators: Annotators, place: Place
+    ) -> tuple[Tensor, Tensor]:
         """All four masks at the loss's resolution, and their predicted IoU."""
-        hw = (embedding.shape[2], embedding.shape[3])
         sparse, dense = self._sam.prompt_encoder(
-            annotators.points_PK2,
+            place.moved(annotators.points_PK2),
             annotators.labels_PK,
-            annotators.boxes_P4,
+            place.moved(annotators.boxes_P4),
             annotators.logits_P1hw,
-            embedding_hw=hw,
+            embedding_hw=place.frame_hw,
         )
-        positions = self._sam.prompt_encoder.dense_positions(hw)
+        # Without logits of a round before, the dense embedding is the same in every cell.
+        dense = dense[..., : embedding.shape[2], : embedding.shape[3]]
+        positions = place.cut(self._sam.prompt_encoder.dense_positions(place.frame_hw))
         masks = len(annotators.is_object_P) // len(embedding)
         repeated = embedding.repeat_interleave(masks, dim=0)
         logits, iou_P4 = self._sam.mask_decoder(repeated, positions, sparse, dense)

@@ -19,7 +19,7 @@ from model.checkpoint_card import CheckpointCard
 from model.checkpoints import LoadedCheckpoint, load_checkpoint, read_card, save_checkpoint
 from model.errors import ConfigurationError
 from model.network.architectures import build_sam
-from model.network.sam import Sam
+from model.network.sam import PIXEL_MEAN, Sam
 from model.sam_segmenter import SamSegmenter
 from model.training.adaptation import (
     Part,
@@ -156,6 +156,9 @@ class TrainingSession:
         from model.prompts import Prompt
 
         sam = self._averaged_sam()
+        height, width = image_HWC.shape[:2]
+        # Where pictures are windows of a frame, this one is its corner: as large as in training.
+        image_HWC = _in_frame(image_HWC, self._parameters.loop.rounds.frame_px)
         sam.input_size = max(32, 32 * math.ceil(max(image_HWC.shape[:2]) / 32))
         card = CheckpointCard(sam.architecture, "0" * 16)
         segmenter = SamSegmenter(LoadedCheckpoint(sam, card))
@@ -164,7 +167,8 @@ class TrainingSession:
         best = answer.predicted_iou.argmax(1)
         logits = answer.logits.reshape(len(points_xy), -1, *answer.logits.shape[1:])
         rows, columns = answer.geometry.row_weights(), answer.geometry.column_weights()
-        return [rows @ logits[i, k] @ columns.T > 0 for i, k in enumerate(best)]
+        masks = [rows @ logits[i, k] @ columns.T > 0 for i, k in enumerate(best)]
+        return [mask[:height, :width] for mask in masks]
 
     def close(self) -> None:
         """Leave the group of processes."""
@@ -197,3 +201,13 @@ def _start(start: str) -> tuple[Sam, str | None]:
         return build_sam(start), None
     loaded = load_checkpoint(start)
     return loaded.sam.train(), loaded.model_id
+
+
+def _in_frame(image_HWC: NDArray[np.uint8], frame_px: int) -> NDArray[np.uint8]:
+    """The picture in the top left corner of a square of so many px, if it is smaller."""
+    height, width = image_HWC.shape[:2]
+    if max(height, width) >= frame_px:
+        return image_HWC
+    grey = np.full((frame_px, frame_px, 3), np.round(PIXEL_MEAN), np.uint8)
+    grey[:height, :width] = image_HWC
+    return grey

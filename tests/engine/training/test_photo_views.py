@@ -8,7 +8,14 @@ from engine.training.coco_folder import read_coco
 from engine.training.composites import Composites, collect_cut_outs
 from engine.training.first_prompts import jittered_box, make_example
 from engine.training.mixture import Mixture, WeightedSource
-from engine.training.photo_views import PhotoScenes, Window, cut_image, cut_masks
+from engine.training.photo_views import (
+    PhotoScenes,
+    Window,
+    WindowShape,
+    choose_window,
+    cut_image,
+    cut_masks,
+)
 from engine.training.scene import Scene
 from model.errors import ConfigurationError
 from tests.engine.training.photo_factory import boxes_photo, write_coco
@@ -70,6 +77,15 @@ def test_a_window_beyond_the_photo_is_padded_without_masks() -> None:
     inside = cut_masks([m.astype(np.uint8) for m in masks], window, SIDE)
     assert (cut[-10:] == (124, 116, 104)).all()
     assert not inside[:, -10:].any()
+
+
+def test_windows_in_shares_of_the_photo_show_small_and_large_things_at_one_scale() -> None:
+    shape = WindowShape(0.0, (1.2, 5.0), smallest_px=32, photo_share=(0.4, 0.6))
+    for seed, side in enumerate((6.0, 90.0)):
+        boxes = np.array([[100.0, 80.0, side, side]], np.float32)
+        window = choose_window(boxes, (200, 300), shape, np.random.default_rng(seed))
+        assert (window.width * window.height) ** 0.5 + 1 >= 0.4 * 300
+        assert (window.width * window.height) ** 0.5 <= 0.6 * 300 + 1
 
 
 def test_composites_take_what_they_cover_from_the_masks_below(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from model.training.edge_head import EdgeHead
 from model.training.loop import LoopParameters, LossIsNotANumberError, Trainer
 from model.training.losses import MaskLossParameters
 from model.training.optimiser import OptimiserParameters
+from model.training.place import Place
 from model.training.rounds import RoundParameters, SimulatedRounds
 from model.training.state import load_state, save_state
 from tests.model.training.example_factory import batches
@@ -78,6 +79,25 @@ def test_accumulated_gradients_are_those_of_one_large_batch() -> None:
     for _ in range(2):
         rounds.run(next(singles), PLAIN, np.random.default_rng(0), scale=0.5)
     assert torch.allclose(together, weight.grad, atol=1e-6)
+
+
+def test_windows_of_a_frame_have_the_positions_that_their_cells_have_in_it() -> None:
+    torch.manual_seed(0)
+    encoder = build_sam("tiny").prompt_encoder
+    place = Place.drawn(torch.zeros(1, 256, 2, 3), 128, np.random.default_rng(4))
+    assert place.frame_hw == (8, 8)
+    assert (place.top, place.left) != (0, 0)
+
+    cut = place.cut(encoder.dense_positions(place.frame_hw))
+
+    centres = [[16 * x + 7.5, 16 * y + 7.5] for y in range(2) for x in range(3)]
+    moved = place.moved(torch.tensor([centres]))
+    frame = encoder.embed_points(moved, torch.ones(1, 6), place.frame_hw)
+    own = encoder.point_embeddings[1].weight
+    assert torch.allclose(frame[0] - own, cut[0].flatten(1).T, atol=1e-5)
+    assert Place.drawn(torch.zeros(1, 256, 8, 8), 128, np.random.default_rng(4)) == Place(
+        (8, 8), (8, 8)
+    )
 
 
 def test_a_loss_that_is_no_number_stops_before_the_weights_change() -> None:
