@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LABEL_STUDIO := .venv-label-studio
 PIP := $(BIN)/pip --disable-pip-version-check
+DEMO_STUDIO := runs/demo-label-studio
+DEMO_PORT ?= 8085
 
 .PHONY: help demo demo-engine page try label-studio chromium test test-all check lint types contracts bench clean
 
@@ -40,11 +42,6 @@ $(VENV)/.train: $(VENV)/.core
 	$(PIP) install --quiet -c constraints.txt -e '.[train]'
 	@touch $@
 
-demo-engine: $(VENV)/.train  ## every round of the engine on drawn photos, in a few minutes
-	$(BIN)/python examples/draw_photos.py runs/demo-engine-data
-	$(BIN)/mask-engine run configs/engine-demo.yaml
-	$(BIN)/mask-engine status configs/engine-demo.yaml
-
 # Label Studio pins what does not fit beside this project, so it has an environment of its own.
 $(LABEL_STUDIO)/.ready: engine/label_studio/server-requirements.txt
 	$(PYTHON) -m venv $(LABEL_STUDIO)
@@ -54,6 +51,14 @@ $(LABEL_STUDIO)/.ready: engine/label_studio/server-requirements.txt
 $(VENV)/.label-studio: $(VENV)/.core
 	$(PIP) install --quiet -c constraints.txt -e '.[label-studio,serve]'
 	@touch $@
+
+# A Label Studio of the demo's own, on this machine only, stopped when the demo ends.
+demo-engine: $(VENV)/.train $(VENV)/.label-studio $(LABEL_STUDIO)/.ready  ## every round of the engine on drawn photos, in Label Studio
+	$(BIN)/python examples/draw_photos.py runs/demo-engine-data
+	trap '$(BIN)/mask-engine label-studio down --home $(DEMO_STUDIO)' EXIT && \
+	  $(BIN)/mask-engine label-studio up --home $(DEMO_STUDIO) --port $(DEMO_PORT) && \
+	  MASK_ENGINE_LABEL_STUDIO_HOME=$(DEMO_STUDIO) $(BIN)/mask-engine run configs/engine-demo.yaml
+	$(BIN)/python benchmarks/rounds_report.py configs/engine-demo.yaml
 
 label-studio: $(VENV)/.label-studio $(LABEL_STUDIO)/.ready  ## a Label Studio of your own, on this machine only
 	$(BIN)/mask-engine label-studio up

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -112,7 +115,27 @@ def serve(backend: Backend, listening: socket.socket) -> None:
 
 def serve_app(app: Starlette, listening: socket.socket) -> None:
     """Serves any application of ours in the same way."""
-    config = uvicorn.Config(
+    uvicorn.Server(_configuration(app)).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def serving(backend: Backend, listening: socket.socket) -> Iterator[str]:
+    """Serves in a thread as long as the block lasts; gives the address."""
+    server = uvicorn.Server(_configuration(backend.app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    host, port = listening.getsockname()[:2]
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _configuration(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
@@ -121,7 +144,6 @@ def serve_app(app: Starlette, listening: socket.socket) -> None:
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=10,
     )
-    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _store(settings: BackendSettings, model_id: str) -> EmbeddingStore | None:

@@ -19,7 +19,7 @@ mask-engine status runs/mine
 
 mask-engine status s3://bucket/runs/one --json
 
-mask-engine status configs/engine-demo.yaml"""
+mask-engine status configs/engine-demo.yaml --set out=runs/mine"""
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +36,10 @@ def status(
     ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As `mask-engine run` got it."),
+    ] = None,
 ) -> None:
     """Say how far a run is: done, failed, speed, time left; of an engine, its rounds and steps.
 
@@ -44,7 +48,7 @@ def status(
     from engine.rounds.ledger import is_engine_place
 
     if is_engine_place(where):
-        _tell_engine(where, as_json=as_json)
+        _tell_engine(where, settings or [], as_json=as_json)
         return
     from pipelines.status import run_status
 
@@ -56,11 +60,11 @@ def status(
         result(line)
 
 
-def _tell_engine(where: str, *, as_json: bool) -> None:
+def _tell_engine(where: str, pairs: list[str], *, as_json: bool) -> None:
     from engine.rounds.status import engine_status, status_json
     from engine.rounds.status import status_lines as engine_lines
 
-    ledger, settings = engine_status(where)
+    ledger, settings = engine_status(where, pairs)
     if as_json:
         result(json.dumps(status_json(ledger, settings)))
         return

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from engine.quality.pairs import Pair
 from model.checkpoint_card import Thresholds
@@ -15,6 +17,37 @@ from model.errors import ConfigurationError
 STEP = 0.01
 LEAST_KEPT = 20
 """A precision over fewer masks says nothing."""
+
+
+class CalibrationParameters(BaseModel):
+    """What thresholds have to give, and which masks they are chosen on."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    precision: float = Field(
+        default=0.8, gt=0, le=1, description="Share of kept masks that have to be right."
+    )
+    right_iou: float = Field(
+        default=0.75, gt=0, le=1, description="A mask is right from this IoU with a known one on."
+    )
+    photos: int = Field(
+        default=20, gt=0, description="Held-out photos; those that are not clicked on come first."
+    )
+    preset: str = Field(default="fast", description="How masks are proposed.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the automatic stage that differ from it."
+    )
+    lowest_predicted_iou: float = Field(
+        default=0.3, ge=0, le=1, description="No threshold below this is tried."
+    )
+    lowest_stability: float = Field(default=0.3, ge=0, le=1, description="The same of stability.")
+
+    def lowest(self) -> dict[str, float]:
+        """The thresholds that masks are proposed with."""
+        return {
+            "min_predicted_iou": self.lowest_predicted_iou,
+            "min_stability": self.lowest_stability,
+        }
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from engine.console import progress
 from engine.evaluation.truth import TruthPhoto, read_truth
 from engine.rounds.context import Context
 from engine.rounds.entries import Outcome
-from engine.rounds.people import collect_from_label_studio
-from engine.rounds.settings import RoundSettings
+from engine.rounds.round_settings import RoundSettings
 from engine.simulation.answers import DirectAnswers
 from engine.simulation.photo_work import work_on_photo
 from engine.simulation.run import check_sizes
@@ -45,10 +44,7 @@ def collect(context: Context) -> Outcome:
     if context.its.stage == AUTOMATIC:
         return Outcome(reason="nobody is asked in this stage")
     photos = context.read_photos(context.needed("plan").outputs["photos"])
-    if context.settings.people.kind == "label_studio":
-        collect_from_label_studio(context, photos, RUN)
-    else:
-        simulate(context, photos, RUN)
+    _ask(context, photos)
     counts = effort(context.address(context.place(RUN)))
     if not counts["masks"]:
         raise StopError(
@@ -68,6 +64,27 @@ def collect(context: Context) -> Outcome:
         counts=counts,
         model_id=current.model_id,
     )
+
+
+def _ask(context: Context, photos: Sequence[ImageRef]) -> None:
+    people = context.settings.people
+    if people.kind == "simulated" and people.through == "model":
+        simulate(context, photos, RUN)
+        return
+    try:
+        from engine.rounds.in_label_studio import (
+            collect_from_label_studio,
+            simulate_in_label_studio,
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"people work in Label Studio, which needs {error.name}: "
+            "pip install 'mask-engine[label-studio,serve]'"
+        ) from None
+    if people.kind == "label_studio":
+        collect_from_label_studio(context, photos, RUN)
+    else:
+        simulate_in_label_studio(context, photos, RUN)
 
 
 def simulate(

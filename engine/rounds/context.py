@@ -12,7 +12,8 @@ from typing import Final
 from engine.assist.connection import Connection
 from engine.rounds.entries import Entry
 from engine.rounds.ledger import Ledger
-from engine.rounds.settings import EngineSettings, RoundSettings
+from engine.rounds.round_settings import RoundSettings
+from engine.rounds.settings import EngineSettings
 from engine.training.parameters import TrainingConfiguration
 from engine.training.run import TrainingResult, train_run
 from model.errors import ConfigurationError

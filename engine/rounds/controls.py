@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from engine.rounds.collecting import effort, simulate
 from engine.rounds.context import Context
 from engine.rounds.entries import Entry, Outcome
@@ -22,7 +24,9 @@ from engine.rounds.learning import (
     train_candidate,
 )
 from engine.rounds.proposing import propose
+from engine.rounds.round_settings import RoundSettings
 from pipelines.joins import JoinedRun, JoinRecipe, index_runs, write_joined_run
+from pipelines.shards import read_rows
 from pipelines.storage import Folder
 from stages.records import ImageRef
 
@@ -55,49 +59,93 @@ def same_clicks(context: Context) -> Outcome:
 
 
 def machine_data(context: Context) -> Outcome:
-    """The first model's automatic masks of every photo that a round had."""
+    """The first model's automatic masks of the rounds' photos: as many as people made, the surest.
+
+    Fixed thresholds would give a weak first model no mask at all, and the control no meaning.
+    """
+    proposed = context.place("machine")
+    summary = propose(
+        replace(context, round=_at_low_thresholds(context)),
+        _photos_of_rounds(context),
+        proposed,
+        checkpoint=first_model(context).outputs["checkpoint"],
+    )
+    run = JoinedRun(context.address(proposed), context.number)
+    sure = _surest(run.address, _peoples_masks(context))
+    settings = context.settings
+    parameters = settings.data.model_copy(
+        update={"sure_predicted_iou": sure, "sure_stability": 0.0}
+    )
+    folder = context.place("machine-data")
+    limits = settings.pool.limits
+    index = index_runs((run,), Folder(context.address(folder)), limits=limits, alike_bits=0)
+    joined = write_joined_run(
+        context.address(f"{folder}/train"),
+        index.photos,
+        JoinRecipe((run,), parameters, limits),
+        source=settings.under_root(settings.pool.source),
+        configuration={"stage": "joined", "join": parameters.model_dump(mode="json")},
+    )
+    return Outcome(
+        outputs={"proposed": proposed, "train": f"{folder}/train"},
+        counts={"photos": summary.images, "proposed": summary.masks, "masks": joined.masks},
+        figures={"sure_predicted_iou": round(sure, 5)},
+        model_id=summary.model_id,
+    )
+
+
+def _photos_of_rounds(context: Context) -> list[ImageRef]:
+    """Photos that the rounds had, sorted by path; of too many, those of the first rounds."""
     photos = {
         photo.image_id: photo
         for entry in context.ledger.standing
         if entry.step == "plan"
         for photo in context.read_photos(entry.outputs["photos"])
     }
-    ordered: list[ImageRef] = sorted(photos.values(), key=lambda photo: photo.path)
-    proposed = context.place("machine")
+    few = list(photos.values())[: context.settings.machine_alone.photos]
+    return sorted(few, key=lambda photo: photo.path)
+
+
+def _at_low_thresholds(context: Context) -> RoundSettings:
+    """The last round's way of proposing, but nothing that is moderately stable is left out."""
     its = context.settings.flat_rounds()[-1]
-    summary = propose(
-        replace(context, round=its),
-        ordered,
-        proposed,
-        checkpoint=first_model(context).outputs["checkpoint"],
+    low = {
+        "min_predicted_iou": 0.0,
+        "min_stability": context.settings.machine_alone.lowest_stability,
+    }
+    parameters = {**its.proposing.parameters, **low}
+    return its.model_copy(
+        update={"proposing": its.proposing.model_copy(update={"parameters": parameters})}
     )
-    runs = (JoinedRun(context.address(proposed), context.number),)
-    folder = context.place("machine-data")
-    settings = context.settings
-    index = index_runs(
-        runs, Folder(context.address(folder)), limits=settings.pool.limits, alike_bits=0
+
+
+def _peoples_masks(context: Context) -> int:
+    built = context.ledger.last("build")
+    return int(built.counts.get("peoples_masks", 0)) if built else 0
+
+
+def _surest(run: str, count: int) -> float:
+    """The predicted IoU that so many masks of a run reach; 0 if there are fewer."""
+    scores = np.array(
+        [
+            mask.predicted_iou or 0.0
+            for row in read_rows(run, columns=["masks"])
+            for mask in row.masks
+        ],
+        np.float64,
     )
-    joined = write_joined_run(
-        context.address(f"{folder}/train"),
-        index.photos,
-        JoinRecipe(runs, settings.data, settings.pool.limits),
-        source=settings.under_root(settings.pool.source),
-        configuration={"stage": "joined", "join": settings.data.model_dump(mode="json")},
-    )
-    return Outcome(
-        outputs={"proposed": proposed, "train": f"{folder}/train"},
-        counts={"photos": summary.images, "proposed": summary.masks, "masks": joined.masks},
-        model_id=summary.model_id,
-    )
+    if count >= len(scores):
+        return 0.0
+    return float(np.partition(scores, -count)[-count]) if count else float(scores.max()) + 1.0
 
 
 def machine_train(context: Context) -> Outcome:
-    """As many steps as all rounds together, from the first model, on automatic masks alone."""
+    """Training from the first model on automatic masks alone, as long as all rounds together."""
     made = context.needed("machine-data")
     if not made.counts["masks"]:
-        return Outcome(reason="the first model was sure of no mask, so there is nothing to learn")
+        return Outcome(reason="the first model found no mask, so there is nothing to learn")
     rounds = [e for e in context.ledger.standing if e.step == "train" and e.round > 0]
-    steps = int(sum(entry.counts["steps"] for entry in rounds))
+    steps = context.settings.machine_alone.steps or int(sum(e.counts["steps"] for e in rounds))
     training = context.settings.train.model_copy(update={"start": "first", "steps": steps})
     return train_candidate(
         context,

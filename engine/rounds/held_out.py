@@ -17,11 +17,7 @@ def held_out_photos(settings: EngineSettings) -> tuple[list[TruthPhoto], list[Tr
         ConfigurationError: if the truth cannot be read, or its photos are not there.
     """
     held_out = settings.held_out
-    photos = _all(settings)
-    if held_out.photos is not None:
-        rng = np.random.default_rng(held_out.seed)
-        few = sorted(rng.permutation(len(photos))[: held_out.photos].tolist())
-        photos = [photos[place] for place in few]
+    photos = [photo for photo, is_measured in _all_and_measured(settings) if is_measured]
     chosen = choose_masks(
         photos,
         max_masks=held_out.masks,
@@ -32,9 +28,23 @@ def held_out_photos(settings: EngineSettings) -> tuple[list[TruthPhoto], list[Tr
     return chosen, [all_of[photo.path] for photo in chosen]
 
 
+def photos_to_calibrate_on(settings: EngineSettings, count: int) -> list[TruthPhoto]:
+    """Known photos for thresholds: those that no checkpoint is measured on, then the others."""
+    ranked = sorted(_all_and_measured(settings), key=lambda pair: pair[1])
+    return [photo for photo, _ in ranked[:count]]
+
+
 def held_out_addresses(settings: EngineSettings) -> frozenset[str]:
     """Addresses of all photos of the held-out truth, clicked on or not."""
     return frozenset(str(photo.path) for photo in _all(settings))
+
+
+def _all_and_measured(settings: EngineSettings) -> list[tuple[TruthPhoto, bool]]:
+    """All photos of the truth, and whether checkpoints are measured on them."""
+    photos, count = _all(settings), settings.held_out.photos
+    rng = np.random.default_rng(settings.held_out.seed)
+    few = set(rng.permutation(len(photos))[:count].tolist())
+    return [(photo, place in few) for place, photo in enumerate(photos)]
 
 
 def _all(settings: EngineSettings) -> list[TruthPhoto]:

@@ -108,9 +108,7 @@ def evaluate_checkpoint(context: Context, checkpoint: str, name: str) -> Outcome
     held_out = context.settings.held_out
     clicked, whole = held_out_photos(context.settings)
     segmenter = context.load(checkpoint)
-    parameters, _ = parameters_for(
-        held_out.preset, held_out.parameters, _advice(context, checkpoint)
-    )
+    parameters, _ = parameters_for(held_out.preset, held_out.parameters, _advice(context))
     measured = measure_checkpoint(
         segmenter, clicked, whole, automatic=parameters, most_clicks=held_out.most_clicks
     )
@@ -200,9 +198,13 @@ def promoted(context: Context, trained: Entry, reason: str) -> Outcome:
     )
 
 
-def _advice(context: Context, checkpoint: str) -> Mapping[str, float] | None:
-    """Thresholds that a checkpoint recommends; stand-ins have no card."""
-    card = _card(context, context.checkpoint_file(checkpoint))
+def _advice(context: Context) -> Mapping[str, float] | None:
+    """Thresholds that the first model came with: the same for all, or nothing could be compared.
+
+    Stand-ins have no card.
+    """
+    first = context.needed("train", number=0).outputs["checkpoint"]
+    card = _card(context, context.checkpoint_file(first))
     if card is None or card.thresholds is None:
         return None
     return {

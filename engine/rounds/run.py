@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from engine.console import note
+from engine.console import duration, note
 from engine.rounds.changes import refuse_changes
 from engine.rounds.collecting import known_photos
 from engine.rounds.context import Context, Tools
@@ -24,6 +24,7 @@ from pipelines.sources import list_photos
 from pipelines.storage import Folder
 
 BEGUN: Final = "begun-{step}.json"
+WORTH_TELLING_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -134,4 +135,7 @@ def _do(context: Context, step: Step, check: Callable[[], None], observe: Observ
     observe(Moment("committed", number, step.name, ledger.entries[-1]))
     if outcome.reason:
         note(f"  {outcome.reason}")
+    if seconds >= WORTH_TELLING_SECONDS:
+        spent = sum(entry.seconds for entry in ledger.standing)
+        note(f"  took {duration(seconds)}; {duration(spent)} in all")
     return ledger

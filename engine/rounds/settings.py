@@ -9,20 +9,18 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.configuration import build, parse_assignments, read_yaml
+from engine.quality.calibrate import CalibrationParameters
 from engine.rounds.gate import GateParameters
 from engine.rounds.recipe import RoundTraining
+from engine.rounds.round_settings import RoundSettings
 from engine.simulation.annotator import AnnotatorParameters
 from engine.training.parameters import TrainingConfiguration
-from model.detection.training import DetectorSchedule
 from pipelines.storage import open_filesystem
 from stages.joining import JoinParameters
 from stages.photos import PhotoLimits
 from stages.presets import parameters_for
-from stages.semi_automatic import SemiAutomaticParameters
 
 STRICT: Final = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-Stage = Literal["assisted_manual", "semi_automatic", "automatic"]
 
 
 class Pool(BaseModel):
@@ -50,12 +48,17 @@ class People(BaseModel):
     truth: str | None = Field(
         default=None, description="simulated: COCO file of the known masks, seen by nobody else."
     )
+    through: Literal["model", "label_studio"] = Field(
+        default="model",
+        description="simulated: asks the model here, or works in a Label Studio by the requests "
+        "of a browser, with a click backend of its own.",
+    )
     annotator: AnnotatorParameters = Field(
         default_factory=AnnotatorParameters, description="simulated: how the annotator works."
     )
     label_studio: dict[str, Any] = Field(
         default_factory=dict,
-        description="label_studio: settings of `mask-engine assist` (server, backend, names, ...).",
+        description="In Label Studio: settings of `mask-engine assist` (server, backend, ...).",
     )
 
     @model_validator(mode="after")
@@ -93,73 +96,22 @@ class ExistingMasks(BaseModel):
     photos: str | None = Field(default=None, description="Where the photos are, if elsewhere.")
 
 
-class Choice(BaseModel):
-    """How a round's photos are chosen."""
+class MachineAlone(BaseModel):
+    """The control in which a model learns from the first model's automatic masks alone.
+
+    It gets as many masks as people made in all rounds, those that the first model is surest of.
+    """
 
     model_config = STRICT
 
-    count: int = Field(gt=0, description="Photos of the round.")
-    order: Literal["in_order", "random", "least_sure"] = Field(
-        default="in_order",
-        description="in order of their paths; at random; or where the model is least sure.",
+    photos: int | None = Field(
+        default=None, gt=0, description="At most so many of the rounds' photos; all if unset."
     )
-    looked_at: int = Field(
-        default=4,
-        ge=1,
-        description="least_sure: so many times `count` photos are tried, the worst are taken.",
+    steps: int | None = Field(
+        default=None, gt=0, description="Of its training; those of all rounds together if unset."
     )
-
-
-class Proposing(BaseModel):
-    """The model's own masks, before anybody looks at them."""
-
-    model_config = STRICT
-
-    preset: str = Field(default="fast", description="Named settings: default, fast or sa1b.")
-    parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Settings of the automatic stage that differ from it."
-    )
-    workers: int = Field(default=1, ge=1, le=1024, description="Processes side by side.")
-
-
-class Detecting(BaseModel):
-    """A detector's boxes ask the model, as in the paper's semi-automatic stage."""
-
-    model_config = STRICT
-
-    schedule: DetectorSchedule = Field(
-        default_factory=DetectorSchedule, description="How long and how fast it learns."
-    )
-    parameters: SemiAutomaticParameters = Field(
-        default_factory=SemiAutomaticParameters, description="Which masks people are shown."
-    )
-
-
-class RoundSettings(BaseModel):
-    """One round, or several alike."""
-
-    model_config = STRICT
-
-    stage: Stage
-    repeat: int = Field(default=1, ge=1, le=100, description="So many rounds like this.")
-    photos: Choice
-    objects_per_photo: int | None = Field(
-        default=None, ge=1, description="People's budget: the most prominent objects of a photo."
-    )
-    sure_predicted_iou: float = Field(
-        default=0.88, description="semi_automatic: masks at least this sure are shown to people."
-    )
-    proposing: Proposing = Field(default_factory=Proposing, description="The model's own masks.")
-    detector: Detecting | None = Field(
-        default=None,
-        description="semi_automatic: a detector, trained on the masks of the rounds before, finds "
-        "what people are shown; unset: a grid of points does.",
-    )
-    train: RoundTraining | None = Field(
-        default=None, description="How the model is retrained; the engine's `train` if unset."
-    )
-    gate: GateParameters | None = Field(
-        default=None, description="What a candidate has to reach; the engine's `gate` if unset."
+    lowest_stability: float = Field(
+        default=0.3, ge=0, le=1, description="Masks less stable are not looked at."
     )
 
 
@@ -189,10 +141,17 @@ class EngineSettings(BaseModel):
     )
     train: RoundTraining = Field(default_factory=RoundTraining, description="Retraining.")
     gate: GateParameters = Field(default_factory=GateParameters, description="Promotion.")
+    calibration: CalibrationParameters | None = Field(
+        default_factory=CalibrationParameters,
+        description="Thresholds of automatic masks for each promoted model; null: never.",
+    )
     controls: bool = Field(
         default=False,
         description="After the last round: the same clicks without retraining, and retraining on "
         "automatic masks alone.",
+    )
+    machine_alone: MachineAlone = Field(
+        default_factory=MachineAlone, description="The control without people."
     )
     seed: int = Field(default=0, description="Of every choice.")
     threads: int | None = Field(default=None, ge=1, description="Of the model; the cores if unset.")
@@ -204,6 +163,8 @@ class EngineSettings(BaseModel):
         parameters_for(self.held_out.preset, self.held_out.parameters)
         for its in self.rounds:
             parameters_for(its.proposing.preset, its.proposing.parameters)
+        if self.calibration is not None:
+            parameters_for(self.calibration.preset, self.calibration.parameters)
         return self
 
     def under_root(self, address: str) -> str:

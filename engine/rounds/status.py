@@ -28,14 +28,14 @@ def engine_folder(where: str, pairs: Sequence[str] = ()) -> str:
     return read_engine(where, pairs).out if where.endswith(CONFIGURATIONS) else where
 
 
-def engine_status(where: str) -> tuple[Ledger, EngineSettings | None]:
-    """The ledger, and the configuration where it was given.
+def engine_status(where: str, pairs: Sequence[str] = ()) -> tuple[Ledger, EngineSettings | None]:
+    """The ledger, and the configuration where it was given; `key=value` pairs win over it.
 
     Raises:
         ConfigurationError: if no engine was run there.
     """
-    settings = read_engine(where) if where.endswith(CONFIGURATIONS) else None
-    return open_ledger(engine_folder(where)), settings
+    settings = read_engine(where, pairs) if where.endswith(CONFIGURATIONS) else None
+    return open_ledger(where if settings is None else settings.out), settings
 
 
 def plan_lines(settings: EngineSettings) -> list[str]:
@@ -56,7 +56,7 @@ def plan_lines(settings: EngineSettings) -> list[str]:
 
 def status_lines(ledger: Ledger, settings: EngineSettings | None = None) -> list[str]:
     """The tables that `mask-engine status` shows."""
-    lines = [_state(ledger, settings), ""]
+    lines = [state_of(ledger, settings), ""]
     lines += _rounds_table(ledger, settings)
     lines += ["", "checkpoints on the held-out masks", *_checkpoints_table(ledger)]
     if controls := _controls(ledger):
@@ -75,7 +75,8 @@ def status_json(ledger: Ledger, settings: EngineSettings | None) -> dict[str, An
     }
 
 
-def _state(ledger: Ledger, settings: EngineSettings | None) -> str:
+def state_of(ledger: Ledger, settings: EngineSettings | None) -> str:
+    """Where it stands, in a few words."""
     if settings is None:
         last = ledger.standing[-1] if ledger.standing else None
         return f"last: round {last.round}, {last.step}" if last else "nothing is done yet"

@@ -8,10 +8,20 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from engine.rounds import beginning, collecting, controls, data_set, learning, photos, proposing
+from engine.rounds import (
+    beginning,
+    calibrating,
+    collecting,
+    controls,
+    data_set,
+    learning,
+    photos,
+    proposing,
+)
 from engine.rounds.context import Context
 from engine.rounds.entries import Outcome
-from engine.rounds.settings import EngineSettings, RoundSettings
+from engine.rounds.round_settings import RoundSettings
+from engine.rounds.settings import EngineSettings
 
 Settings = dict[str, Any]
 
@@ -97,15 +107,33 @@ def _on_held_out(engine: EngineSettings, _round: RoundSettings | None) -> Settin
     return {"held_out": _plain(engine.held_out)}
 
 
+def _on_controls(engine: EngineSettings, its: RoundSettings | None) -> Settings:
+    ours = {"machine_alone": _plain(engine.machine_alone)}
+    return ours | _on_data(engine, its) | _on_training(engine, its)
+
+
 def _on_gate(engine: EngineSettings, its: RoundSettings | None) -> Settings:
     return {"gate": _plain((its.gate if its else None) or engine.gate)}
 
 
+def _on_calibration(engine: EngineSettings, _round: RoundSettings | None) -> Settings:
+    return {"calibration": _plain(engine.calibration), "held_out": _plain(engine.held_out)}
+
+
+# Round 0 and all others measure and calibrate in the same way.
+_EVALUATE: Final = Step(
+    "evaluate", learning.evaluate, _on_held_out, "held-out clicks, automatic masks"
+)
+_CALIBRATE: Final = Step(
+    "calibrate", calibrating.calibrate_step, _on_calibration, "thresholds of a promoted model"
+)
+
 BEGINNING: Final = (
     Step("import", beginning.import_existing, _on_existing, "masks that are there"),
     Step("train", beginning.first_checkpoint, _on_first, "the first model"),
-    Step("evaluate", learning.evaluate, _on_held_out, "held-out clicks, automatic masks"),
+    _EVALUATE,
     Step("promote", beginning.promote_first, _on_nothing, "the first model is in use"),
+    _CALIBRATE,
 )
 
 ROUND: Final = (
@@ -114,15 +142,16 @@ ROUND: Final = (
     Step("collect", collecting.collect, _on_people, "people confirm, correct, add"),
     Step("build", data_set.build, _on_data, "join, find near-duplicates, split"),
     Step("train", learning.train, _on_training, "a candidate"),
-    Step("evaluate", learning.evaluate, _on_held_out, "held-out clicks, automatic masks"),
+    _EVALUATE,
     Step("gate", learning.gate, _on_gate, "candidate against the model in use"),
     Step("promote", learning.promote, _on_nothing, "promote, or keep"),
+    _CALIBRATE,
 )
 
 CONTROLS: Final = (
     Step("same-clicks", controls.same_clicks, _on_annotator, "the same without retraining"),
-    Step("machine-data", controls.machine_data, _on_data, "automatic masks of the first model"),
-    Step("machine-train", controls.machine_train, _on_training, "retraining on them alone"),
+    Step("machine-data", controls.machine_data, _on_controls, "automatic masks of the first model"),
+    Step("machine-train", controls.machine_train, _on_controls, "retraining on them alone"),
     Step("machine-evaluate", controls.machine_evaluate, _on_held_out, "the same held-out masks"),
 )
 

@@ -101,7 +101,7 @@ def _compare(
     dropped: Counter[str],
 ) -> list[_Task]:
     """Keeps masks that are good as they are; gives what has to be clicked on."""
-    mask_of = match(shown, known.masks)
+    mask_of = match([mask.segmentation for mask in shown], known.masks)
     dropped[REJECTED] += len(shown) - len(mask_of)
     tasks = []
     for number, truth in enumerate(known.masks):
@@ -118,13 +118,11 @@ def _compare(
     return tasks
 
 
-def match(shown: Sequence[MaskRecord], truths: Sequence[TruthMask]) -> dict[int, int]:
+def match(shown: Sequence[Rle], truths: Sequence[TruthMask]) -> dict[int, int]:
     """For each object that a mask shows, the mask's place: the best pairs first, each once."""
     if not shown or not truths:
         return {}
-    iou_ST: NDArray[np.float64] = rle.pairwise_iou(
-        [mask.segmentation for mask in shown], [_encoded(truth) for truth in truths]
-    )
+    iou_ST: NDArray[np.float64] = rle.pairwise_iou(shown, [_encoded(truth) for truth in truths])
     pairs: dict[int, int] = {}
     taken: set[int] = set()
     for flat in np.argsort(-iou_ST, axis=None, kind="stable").tolist():

@@ -23,8 +23,8 @@ from engine.backend.prompts import regions_of
 from engine.evaluation.truth import TruthPhoto, read_truth
 from engine.label_studio.brush import decode_brush
 from engine.label_studio.client import LabelStudio
-from engine.label_studio.simulated_mark import with_mark
-from engine.simulation.annotator import AnnotatorParameters, Shown, annotate
+from engine.simulation.annotator import AnnotatorParameters, Shown
+from engine.simulation.studio_task import TaskWork, work_on_task
 from model.errors import ConfigurationError
 from pipelines.answers import read_sent
 from pipelines.sources import source_address
@@ -43,14 +43,24 @@ class Worked:
 
     Attributes:
         tasks: that it submitted.
-        accepted, given_up: objects.
-        clicks: on all of them.
+        accepted, drawn, given_up: objects, after clicks.
+        kept, rejected: outlines that tasks began with.
+        clicks: on all objects.
     """
 
     tasks: int = 0
     accepted: int = 0
+    drawn: int = 0
     given_up: int = 0
+    kept: int = 0
+    rejected: int = 0
     clicks: int = 0
+
+    def add(self, work: TaskWork) -> None:
+        """Counts one more task."""
+        self.tasks += 1
+        for name in ("accepted", "drawn", "given_up", "kept", "rejected", "clicks"):
+            setattr(self, name, getattr(self, name) + getattr(work, name))
 
 
 @dataclass
@@ -109,6 +119,7 @@ def annotate_tasks(
     parameters: AnnotatorParameters,
     connection: Connection,
     *,
+    objects: int | None = None,
     told: Told = lambda done, total: None,
 ) -> Worked:
     """Does every task that nobody did and whose photo is known; the others are left alone.
@@ -118,6 +129,7 @@ def annotate_tasks(
         truth: COCO file of the known masks.
         parameters: of the annotator.
         connection: to the server.
+        objects: the most prominent objects of a photo that are clicked on; all if None.
         told: how many tasks are done, of how many.
 
     Raises:
@@ -140,8 +152,7 @@ def annotate_tasks(
     worked = Worked()
     for task, photo in open_tasks:
         told(worked.tasks, len(open_tasks))
-        _do(studio, task, photo, view, parameters, worked)
-        worked.tasks += 1
+        worked.add(_do(studio, task, photo, view, parameters, objects))
     told(worked.tasks, len(open_tasks))
     return worked
 
@@ -152,21 +163,14 @@ def _do(
     photo: TruthPhoto,
     view: StudioAnswers,
     parameters: AnnotatorParameters,
-    worked: Worked,
-) -> None:
+    objects: int | None,
+) -> TaskWork:
     begun = time.monotonic()
-    studio.task(task)  # what a browser does first; the backend embeds the photo meanwhile
+    opened = studio.task(task)  # what a browser does first; the backend embeds the photo meanwhile
     view.look_at(task, photo.masks[0].size_hw)
-    regions: list[Json] = []
-    for known in photo.masks:
-        work = annotate(known.mask(), known.ignored_band(), str(task), view, parameters)
-        worked.clicks += work.clicks
-        if work.is_accepted and view.last_region is not None:
-            regions.append(with_mark(view.last_region))
-            worked.accepted += 1
-        else:
-            worked.given_up += 1
-    submit(studio, task, regions, seconds=time.monotonic() - begun, by=parameters.name)
+    done = work_on_task(opened, photo, view, parameters, objects=objects)
+    submit(studio, task, done.regions, seconds=time.monotonic() - begun, by=parameters.name)
+    return done
 
 
 def submit(studio: LabelStudio, task: int, regions: list[Json], *, seconds: float, by: str) -> None:

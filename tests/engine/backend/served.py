@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
-from engine.backend.server import SegmenterFactory, build_backend, listen
+from engine.backend.server import SegmenterFactory, build_backend, listen, serving
 from engine.backend.settings import BackendSettings
 from tests.fakes import disc_segmenter
 
@@ -38,15 +34,8 @@ def served_backend(
         "port": 0,
     }
     chosen = BackendSettings(**(defaults | settings))
-    with listen(chosen) as listening:
-        app = build_backend(chosen, segmenter=segmenter).app
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with (
+        listen(chosen) as listening,
+        serving(build_backend(chosen, segmenter=segmenter), listening) as address,
+    ):
+        yield address

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rounds_rehearsal import toy_of
+from engine.configuration import read_yaml
 from engine.datasets.settings import read_dataset_settings
 from engine.quality.sending import read_audit_settings
 from engine.rounds.recipe import RoundTraining
 from engine.rounds.settings import read_engine
-from engine.rounds.status import plan_lines
+from engine.rounds.status import engine_status, plan_lines
 from model.errors import ConfigurationError
 from tests.engine.rounds.engines import make_data, settings_of
 
@@ -25,7 +27,7 @@ def test_the_demo_has_every_stage() -> None:
         "semi_automatic",
         "automatic",
     ]
-    assert plan_lines(engine)[-2].startswith("3 rounds, 14 photos, 32 steps")
+    assert plan_lines(engine)[-2].startswith("3 rounds, 14 photos, 36 steps")
 
 
 @pytest.mark.parametrize("name", ["rounds.yaml", "rounds-coco.yaml"])
@@ -41,6 +43,9 @@ def test_the_experiment_is_the_one_that_its_page_describes(name: str) -> None:
     assert {source.kind for source in engine.first.data.sources} == {"procedural"}
     assert (engine.held_out.masks, engine.held_out.most_clicks) == (300, 20)
     assert (engine.held_out.photos or 20) >= 20
+    rounds = engine.train.configuration(data="d", start="tiny", seed=0, threads=1, device="cpu")
+    assert rounds.session.loop.rounds.frame_px == 512
+    assert toy_of(dict(read_yaml(str(CONFIGS / "experiments" / name)))).train.steps == 2
 
 
 def test_the_data_set_of_the_demo_loads() -> None:
@@ -78,3 +83,8 @@ def test_a_wrong_recipe_or_preset_is_refused_before_any_work(tmp_path: Path) -> 
         settings_of(data, out, people={"kind": "simulated"})
     with pytest.raises(ConfigurationError, match=r"unknown key 'rounds\.0\.stge'|stge"):
         settings_of(data, out, rounds=[{"stge": "automatic", "photos": {"count": 1}}])
+
+
+def test_status_looks_where_the_settings_say(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"{tmp_path}/mine: no engine was run here"):
+        engine_status(str(CONFIGS / "engine-demo.yaml"), [f"out={tmp_path}/mine"])

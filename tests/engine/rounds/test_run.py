@@ -6,12 +6,16 @@ import errno
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engine.quality import calibrate as calibrate_module
 from engine.rounds import ledger as ledger_module
 from engine.rounds.context import Tools
+from engine.rounds.figures import figures_of, times_fewer
 from engine.rounds.ledger import Ledger, open_ledger
 from engine.rounds.lock import engine_lock
+from engine.rounds.report import report_lines, write_report
 from engine.rounds.run import Moment, Stopped, run_engine
 from engine.rounds.status import plan_lines, status_json, status_lines
 from engine.training.parameters import TrainingConfiguration
@@ -42,7 +46,8 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any,
 
 def quickly(data: Path, out: Path, **changes: Any) -> Stopped:
     one_round = [{"stage": "assisted_manual", "photos": {"count": 1}}]
-    return run_engine(settings_of(data, out, **({"rounds": one_round} | changes)), tools=FAKE_TOOLS)
+    quick = {"rounds": one_round, "calibration": None}
+    return run_engine(settings_of(data, out, **(quick | changes)), tools=FAKE_TOOLS)
 
 
 def names(ledger: Ledger) -> list[tuple[int, str]]:
@@ -53,7 +58,7 @@ def test_every_step_of_every_round_is_in_the_ledger_once(finished: tuple[Any, St
     _, stopped = finished
     done = names(stopped.ledger)
 
-    assert len(done) == len(set(done)) == 4 + 3 * 8 + 4
+    assert len(done) == len(set(done)) == 5 + 3 * 9 + 4
     assert [entry.number for entry in stopped.ledger.entries] == list(range(1, len(done) + 1))
     assert all(entry.code["mask-engine"] for entry in stopped.ledger.entries)
     assert all(entry.settings_digest for entry in stopped.ledger.entries)
@@ -130,6 +135,69 @@ def test_status_shows_rounds_effort_and_checkpoints(finished: tuple[Any, Stopped
     assert all(" done " in line for line in plan_lines(settings) if "evaluate" in line)
 
 
+def test_the_report_has_tables_and_plots_of_whatever_stands_in_the_ledger(
+    finished: tuple[Any, Stopped], tmp_path: Path
+) -> None:
+    _, stopped = finished
+    ledger = stopped.ledger
+
+    page = write_report(ledger, "finished", tmp_path / "report")
+    text = page.read_text()
+
+    assert "| machine alone |" in text
+    assert "| without retraining |" in text
+    assert "against the first model" in text
+    assert {path.name for path in page.parent.iterdir()} == {
+        "README.md",
+        "figures.json",
+        "clicks.png",
+        "masks.png",
+    }
+    for count in range(len(ledger.entries)):
+        part = Ledger(ledger.folder, ledger.entries[:count])
+        assert report_lines(figures_of(part), "stopped")[0] == "# Rounds"
+
+
+def test_figures_come_with_intervals_and_falls_are_paired(finished: tuple[Any, Stopped]) -> None:
+    _, stopped = finished
+    figures = figures_of(stopped.ledger)
+    before = np.array([[20.0, 2.0], [30.0, 2.0], [10.0, 2.0]])
+
+    fall = times_fewer(before, before / (2, 1))
+
+    assert (fall.value, fall.low, fall.high) == pytest.approx((2.0, 2.0, 2.0))
+    assert [model.name for model in figures.models] == ["0", "1", "2", "3", "machine alone"]
+    assert figures.models[0].is_used
+    assert not figures.models[-1].is_used
+    for model in figures.models:
+        assert all(e.low <= e.value <= e.high for e in model.values.values())
+    assert [effort.name for effort in figures.efforts] == ["1", "2", "without retraining"]
+    with pytest.raises(ValueError, match="3 and 2 photos cannot be paired"):
+        times_fewer(before, before[:2])
+
+
+def test_thresholds_of_a_promoted_model_stand_in_the_ledger_with_what_they_rest_on(
+    finished: tuple[Any, Stopped],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, stopped = finished
+    steps = [e for e in stopped.ledger.standing if e.step == "calibrate"]
+
+    assert [entry.counts.get("photos") for entry in steps[:3]] == [3, 3, 3]
+    assert all("thresholds stay as they were" in (e.reason or "") for e in steps[:3])
+
+    monkeypatch.setattr(calibrate_module, "LEAST_KEPT", 1)
+    grid = {"points_per_side": 3, "min_region_area_px": 0}
+    easy = {"precision": 0.1, "right_iou": 0.1, "parameters": grid}
+    found = quickly(data, tmp_path / "out", calibration=easy).ledger.find(1, "calibrate")
+    assert found is not None
+    assert found.figures["precision"] >= 0.1
+    assert set(found.figures) >= {"predicted_iou", "stability", "right_kept"}
+    assert "give a precision of" in (found.reason or "")
+
+
 def test_photos_that_the_model_is_least_sure_of_come_first(data: Path, tmp_path: Path) -> None:
     least_sure = [
         {
@@ -153,6 +221,9 @@ def test_existing_masks_are_round_0(data: Path, tmp_path: Path) -> None:
     assert imported.counts["masks"] == 12
     assert built is not None
     assert built.counts["train_photos"] == 6
+    switched_off = ledger.find(1, "calibrate")
+    assert switched_off is not None
+    assert switched_off.reason == "calibration is switched off"
 
 
 def test_a_second_call_at_once_says_so_and_does_nothing(data: Path, tmp_path: Path) -> None:
@@ -196,7 +267,7 @@ def test_a_round_without_photos_stops_and_the_ledger_stays(data: Path, tmp_path:
 
     with pytest.raises(StopError, match=r"round 2: none of the pool's 6 photos is left"):
         quickly(data, tmp_path / "out", rounds=greedy)
-    assert names(open_ledger(str(tmp_path / "out")))[-1] == (1, "promote")
+    assert names(open_ledger(str(tmp_path / "out")))[-1] == (1, "calibrate")
 
 
 def test_a_round_in_which_nobody_annotated_stops_and_the_ledger_stays(
@@ -284,14 +355,14 @@ def test_a_full_disk_at_a_commit_stops_and_the_next_call_goes_on(
     write = Folder.write
 
     def full(self: Folder, name: str, data: bytes) -> None:
-        if "000006.json" in name:
+        if "000007.json" in name:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(self, name, data)
 
     monkeypatch.setattr(Folder, "write", full)
     with pytest.raises(StopError, match="the disk is full"):
         quickly(data, tmp_path / "out")
-    assert len(open_ledger(str(tmp_path / "out")).entries) == 5
+    assert len(open_ledger(str(tmp_path / "out")).entries) == 6
     monkeypatch.undo()
     assert (1, "promote") in names(quickly(data, tmp_path / "out").ledger)
 
@@ -305,7 +376,7 @@ def test_a_clock_that_runs_backwards_changes_nothing_and_a_hole_is_refused(
 
     ledger = quickly(data, out).ledger
 
-    assert [entry.number for entry in ledger.entries] == list(range(1, 13))
+    assert [entry.number for entry in ledger.entries] == list(range(1, 15))
     assert ledger.entries[0].finished > ledger.entries[-1].finished
     assert open_ledger(str(out)).find(1, "promote") is not None
     (out / "ledger" / "000003.json").unlink()
@@ -320,7 +391,7 @@ def test_a_commit_that_another_process_was_faster_with_is_refused(
 
     def rival(moment: Moment) -> None:
         if (moment.what, moment.step) == ("made", "plan"):
-            (out / "ledger" / "000005.json").write_text("{}")
+            (out / "ledger" / "000006.json").write_text("{}")
 
     with pytest.raises(StopError, match="another process writes to this ledger"):
         run_engine(settings_of(data, out), tools=FAKE_TOOLS, observe=rival)

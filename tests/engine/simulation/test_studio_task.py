@@ -1,0 +1,104 @@
+"""A task of the labelling page in a simulated annotator's hands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.assist.answer_content import Drawing
+from engine.assist.drawn_masks import masks_of
+from engine.assist.region_shapes import shape_of
+from engine.backend.conversation import Conversation
+from engine.backend.labels import IMAGE_CONTROL, OBJECT, OUTLINE_CONTROL
+from engine.evaluation.truth import TruthMask, TruthPhoto
+from engine.label_studio.outline import polygon_region
+from engine.label_studio.simulated_mark import is_marked
+from engine.simulation.annotator import AnnotatorParameters, Mask, Shown
+from engine.simulation.studio_task import TaskWork, work_on_task
+from stages import rle
+from tests.engine.assist.runs import make_region
+from tests.factories import rectangle
+
+SIZE_HW = (48, 64)
+LEFT, RIGHT = rectangle((4, 4, 20, 20), SIZE_HW), rectangle((40, 20, 16, 16), SIZE_HW)
+NAMES = {OBJECT}
+
+
+class OneMask:
+    """A page that answers every click with the same mask."""
+
+    model_id = "0" * 16
+
+    def __init__(self, mask_HW: Mask) -> None:
+        self.last_region: dict[str, Any] | None = make_region(mask_HW, id="answered")
+        self._mask_HW = mask_HW
+
+    def show(self, _conversation: Conversation) -> Shown:
+        return Shown(self._mask_HW, 0.9)
+
+
+def known() -> TruthPhoto:
+    masks = [
+        TruthMask(number, rle.encode(mask).as_coco(), None, SIZE_HW)
+        for number, mask in enumerate((LEFT, RIGHT))
+    ]
+    return TruthPhoto(Path("0.png"), tuple(masks))
+
+
+def outline(mask_HW: Mask, name: str) -> dict[str, Any]:
+    return polygon_region(
+        name, mask_HW, control=OUTLINE_CONTROL, shown_on=IMAGE_CONTROL, label=OBJECT, score=0.9
+    )
+
+
+def do(
+    page: OneMask, *outlines: dict[str, Any], objects: int | None = None, **how: Any
+) -> TaskWork:
+    task = {"id": 7, "predictions": [{"result": list(outlines)}] if outlines else []}
+    parameters = AnnotatorParameters(accept_iou=0.8, most_clicks=2, **how)
+    return work_on_task(task, known(), page, parameters, objects=objects)
+
+
+def test_good_outlines_stay_bad_ones_go_and_the_rest_is_clicked() -> None:
+    nowhere = rectangle((2, 40, 10, 6), SIZE_HW)
+    good = outline(LEFT, "good")
+
+    done = do(OneMask(RIGHT), good, outline(nowhere, "bad"))
+
+    assert (done.kept, done.rejected, done.accepted, done.clicks) == (1, 1, 1, 1)
+    assert done.regions[0] == good
+    assert is_marked(done.regions[1])
+    read = masks_of(
+        Drawing("ann", 1.0, skipped=False, result=done.regions),
+        "0" * 32,
+        size_hw=SIZE_HW,
+        labels=NAMES,
+        before={},
+    )
+    assert len(read.masks) == 2
+    assert read.exhaustive is True
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_what_clicks_do_not_get_is_drawn_with_the_brush(answer: bool) -> None:
+    page = OneMask(np.zeros(SIZE_HW, bool))
+    if not answer:
+        page.last_region = None
+
+    done = do(page, draws_by_hand=True, objects=1)
+    again = do(page, draws_by_hand=True, objects=1)
+
+    (region,) = done.regions  # one object was left for want of time, so nothing is complete
+    assert (done.drawn, done.given_up) == (1, 0)
+    assert shape_of(region, SIZE_HW, NAMES, None) == rle.encode(LEFT)
+    assert region["id"] == again.regions[0]["id"]
+    assert (region["id"] == "answered") == answer
+
+
+def test_without_a_brush_objects_are_given_up_and_the_photo_is_not_complete() -> None:
+    done = do(OneMask(np.zeros(SIZE_HW, bool)))
+
+    assert (done.given_up, done.accepted, done.regions) == (2, 0, [])
