@@ -69,6 +69,7 @@ def click_masks(
     clicks: int,
     stop_at_iou: float = 1.0,
     always: int = 1,
+    as_annotated: bool = False,
     rng: np.random.Generator | None = None,
 ) -> list[ClickedMask]:
     """Simulate an annotator on every mask of one photo, all masks side by side.
@@ -81,6 +82,8 @@ def click_masks(
         clicks: at most so many.
         stop_at_iou: a mask that reaches it gets no more clicks, once it has had `always`.
         always: clicks that every mask gets.
+        as_annotated: answers as people get them: three candidates for the first click, which is
+            ambiguous, and one mask from the second on.
         rng: random first clicks; None for the innermost point.
     """
     embedding = segmenter.embed(image_HWC)
@@ -92,7 +95,7 @@ def click_masks(
         asked = [mask for mask in under_way if not mask.is_done]
         if not asked:
             break
-        _ask(segmenter, embedding, asked)
+        _ask(segmenter, embedding, asked, multimask=number == 0 or not as_annotated)
         for mask in asked:
             is_enough = mask.iou[-1] >= stop_at_iou and number + 1 >= always
             mask.is_done = is_enough or number + 1 == clicks
@@ -132,13 +135,19 @@ def _first_click(truth: NDArray[np.bool_], rng: np.random.Generator | None) -> C
     return Click(point, POSITIVE)
 
 
-def _ask(segmenter: PromptableSegmenter, embedding: Embedding, asked: list[_UnderWay]) -> None:
-    """One more answer for every mask: three candidates, the one ranked first goes on."""
+def _ask(
+    segmenter: PromptableSegmenter,
+    embedding: Embedding,
+    asked: list[_UnderWay],
+    *,
+    multimask: bool,
+) -> None:
+    """One more answer for every mask; of several candidates, the one ranked first goes on."""
     prompts = [
         Prompt.of([c.point_xy for c in m.clicks], [c.label for c in m.clicks], None, m.logits)
         for m in asked
     ]
-    answer = segmenter.segment(embedding, prompts, multimask=True)
+    answer = segmenter.segment(embedding, prompts, multimask=multimask)
     candidates = answer.predicted_iou.shape[1]
     logits = answer.logits.reshape(len(asked), candidates, *answer.logits.shape[1:])
     for mask, logits_Mhw, predicted_M in zip(asked, logits, answer.predicted_iou, strict=True):

@@ -98,6 +98,7 @@ def _measure(
         [mask.ignored_band() for mask in chosen.masks],
         clicks=most_clicks,
         stop_at_iou=max(TARGETS) / 100,
+        as_annotated=True,
     )
     iou_PT = proposal_iou(segmenter, image, [mask.mask() for mask in full.masks], automatic)
     return MeasuredPhoto(

@@ -42,6 +42,15 @@ def test_a_mask_that_is_good_enough_gets_no_more_clicks_than_all_get() -> None:
     assert stopped[0].iou_after(9) == stopped[0].iou[-1]
 
 
+def test_as_people_get_answers_only_the_first_click_has_candidates() -> None:
+    image, masks = two_boxes()
+    for mask in click_masks(
+        DiscSegmenter(), image, masks, [None, None], clicks=3, as_annotated=True
+    ):
+        assert len(mask.iou) > 1
+        assert mask.oracle_iou[1:] == mask.iou[1:]
+
+
 def test_random_first_clicks_are_seeded() -> None:
     image, masks = two_boxes()
     runs = [
