@@ -99,6 +99,7 @@ class _Bench:
     def __init__(self, case: Case) -> None:
         self.official, own = both_networks(case.model, case.device)
         self.segmenter = SamSegmenter(own)
+        self.threads = case.threads
         self.image_HWC: NDArray[np.uint8] = photo(case.photo_hw)
         self.parameters, _ = _timed("finding thresholds", lambda: _calibrated(self, case))
 
@@ -107,7 +108,11 @@ class _Bench:
 
     def run_ours(self) -> AutomaticMasks:
         return propose_masks(
-            self.segmenter, self.image_HWC, image_id="0" * 32, parameters=self.parameters
+            self.segmenter,
+            self.image_HWC,
+            image_id="0" * 32,
+            parameters=self.parameters,
+            threads=self.threads,
         )
 
 

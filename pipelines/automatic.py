@@ -109,7 +109,9 @@ def _recipe(
         run=planned.run,
         totals=manifest.shard_totals,
         configuration_digest=manifest.configuration_digest,
-        image=ImageRecipe(parameters, config.limits, config.embed_images, config.round),
+        image=ImageRecipe(
+            parameters, config.limits, config.embed_images, config.round, manifest.threads
+        ),
         segmenter=segmenter or own,
         model_id=manifest.configuration["model_id"],
         workers=min(workers, len(planned.pending)),

@@ -64,7 +64,7 @@ def estimate_run(config: AutomaticRun, *, segmenter: SegmenterFactory | None = N
     plan = Plan.empty().extended(refs, shard_size=size)
     threads = config.own_threads(plan.shards)
     own = CheckpointSegmenter(config.checkpoint, config.device, threads)
-    recipe = ImageRecipe(parameters, config.limits, config.embed_images)
+    recipe = ImageRecipe(parameters, config.limits, config.embed_images, threads=threads)
     started = time.perf_counter()
     loaded = (segmenter or own)()
     loading = time.perf_counter() - started

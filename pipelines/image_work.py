@@ -43,12 +43,14 @@ class ImageRecipe:
         limits: what a photo may cost.
         embed_images: whether rows carry the photo's file.
         round: of the engine.
+        threads: batches of a photo's prompts that are worked on at once.
     """
 
     parameters: AutomaticParameters
     limits: PhotoLimits = field(default_factory=PhotoLimits)
     embed_images: bool = False
     round: int = 0
+    threads: int = 1
 
 
 def load_photo(planned: PlannedImage, recipe: ImageRecipe) -> LoadedPhoto:
@@ -104,6 +106,7 @@ def _proposed(
         photo.pixels_HWC,
         image_id=planned.ref.image_id,
         parameters=recipe.parameters,
+        threads=recipe.threads,
     )
     row = ImageRow(
         planned.ref,

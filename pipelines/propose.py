@@ -72,7 +72,7 @@ class ProposeMasks(beam.PTransform[PCollection[ImageRef], Proposed]):
         super().__init__()
         model = promised_model(checkpoint, segmenter)
         settled, _ = parameters_for(preset, parameters or {}, model.recommended)
-        self._recipe = ImageRecipe(settled, limits or PhotoLimits())
+        self._recipe = ImageRecipe(settled, limits or PhotoLimits(), threads=threads)
         self._segmenter = segmenter or CheckpointSegmenter(checkpoint, device, threads)
 
     def expand(self, photos: PCollection[ImageRef]) -> Any:

@@ -16,7 +16,7 @@ from stages.records import AUTOMATIC
 from stages.schema import SCHEMA_VERSION
 
 # Raised whenever the same parameters would give other masks than before.
-ALGORITHM_VERSION: Final = 2
+ALGORITHM_VERSION: Final = 3
 
 
 class AutomaticRun(BaseModel):

@@ -57,6 +57,7 @@ def propose_masks(
     *,
     image_id: str,
     parameters: AutomaticParameters,
+    threads: int = 1,
 ) -> AutomaticMasks:
     """Makes all masks of one photo. Same inputs, same masks, ids and order.
 
@@ -65,6 +66,8 @@ def propose_masks(
         image_HWC: upright RGB in original resolution.
         image_id: `ids.image_id` of the photo.
         parameters: with both thresholds settled (`presets.parameters_for`).
+        threads: batches of points that are worked on at once. More than one give the same masks
+            as one, to within what a network's rounding depends on its threads.
 
     Raises:
         ValueError: if a threshold was left open.
@@ -76,7 +79,7 @@ def propose_masks(
     found: list[Candidate] = []
     crops = crops_of((height, width), parameters.crop_layers, parameters.crop_overlap)
     for crop in crops:
-        found += candidates_in_crop(segmenter, image_HWC, crop, parameters, tally)
+        found += candidates_in_crop(segmenter, image_HWC, crop, parameters, tally, threads=threads)
     if len(crops) > 1:
         with tally.timed("nms"):
             found = _across_crops(found, parameters.crop_nms_iou, tally)

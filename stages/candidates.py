@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from model.prompts import Prompt
 from model.segmenter import Embedding, PromptableSegmenter, Proposals
+from model.side_by_side import side_by_side
 from stages import gates, rle
 from stages.cleanup import MaskPatch, tight
 from stages.crops import Crop, grid_points_xy, points_per_side
@@ -57,19 +58,34 @@ def candidates_in_crop(
     crop: Crop,
     parameters: AutomaticParameters,
     tally: Tally,
+    *,
+    threads: int = 1,
 ) -> list[Candidate]:
-    """Proposes masks in one crop and drops those that fail a gate or repeat a better one."""
+    """Proposes masks in one crop and drops those that fail a gate or repeat a better one.
+
+    `threads` is how many batches of points are asked and judged at once.
+    """
     pixels = crop.cut(image_HWC)
     with tally.timed("embed"):
         embedding = segmenter.embed(np.ascontiguousarray(pixels))
     side = points_per_side(crop.layer, parameters.points_per_side, parameters.crop_points_downscale)
     points_xy = grid_points_xy(side, (crop.height, crop.width))
-    gate = CandidateGate(crop, image_HWC.shape[:2], parameters, tally)
+    batches = [
+        points_xy[start : start + parameters.prompts_per_batch]
+        for start in range(0, len(points_xy), parameters.prompts_per_batch)
+    ]
+
+    def answered(batch_xy: NDArray[np.float32]) -> tuple[list[Candidate], Tally]:
+        own = Tally()
+        proposals = _ask(segmenter, embedding, batch_xy, parameters, own)
+        gate = CandidateGate(crop, image_HWC.shape[:2], parameters, own)
+        return gate.pass_on(proposals, batch_xy), own
+
     found: list[Candidate] = []
-    for start in range(0, len(points_xy), parameters.prompts_per_batch):
-        batch_xy = points_xy[start : start + parameters.prompts_per_batch]
-        proposals = _ask(segmenter, embedding, batch_xy, parameters, tally)
-        found += gate.pass_on(proposals, batch_xy)
+    threads = min(threads, len(batches))
+    for candidates, own in side_by_side(answered, batches, threads):
+        found += candidates
+        tally.add(own, side_by_side=threads)
     with tally.timed("nms"):
         return without_duplicates(
             sorted(found, key=lambda candidate: -candidate.predicted_iou),

@@ -28,6 +28,13 @@ class Tally:
         if count:
             self.dropped[reason] += count
 
+    def add(self, part: Tally, *, side_by_side: int) -> None:
+        """Takes in the tally of a part; with so many at once, each took a share of the clock."""
+        self.proposals += part.proposals
+        self.dropped += part.dropped
+        for step, seconds in part.seconds.items():
+            self.seconds[step] += seconds / side_by_side
+
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
         """Adds the wall time of the block to `step`."""

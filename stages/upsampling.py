@@ -83,7 +83,14 @@ class _Axis:
         return range(int(start), int(stop))
 
     def weigh(self, inputs: NDArray[np.float32], outputs: range) -> NDArray[np.float32]:
-        """(len(outputs), n): rows of `inputs` (m, n) brought to these outputs."""
-        start, stop = self._first[outputs.start], self._last[outputs.stop - 1] + 1
-        weights = self._weights[outputs.start : outputs.stop, start:stop]
-        return weights @ inputs[start:stop]
+        """(len(outputs), n): rows of `inputs` (m, n) brought to these outputs, a few at a time."""
+        weighed = np.empty((len(outputs), inputs.shape[1]), np.float32)
+        for begin in range(0, len(outputs), _BLOCK):
+            some = outputs[begin : begin + _BLOCK]
+            start, stop = self._first[some.start], self._last[some.stop - 1] + 1
+            np.matmul(
+                self._weights[some.start : some.stop, start:stop],
+                inputs[start:stop],
+                out=weighed[begin : begin + len(some)],
+            )
+        return weighed

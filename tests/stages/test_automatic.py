@@ -88,6 +88,17 @@ def test_the_same_photo_gives_the_same_masks_however_points_are_batched() -> Non
         assert found.dropped == expected.dropped
 
 
+def test_batches_side_by_side_give_the_same_masks_and_counts() -> None:
+    expected = propose(preset="sa1b", prompts_per_batch=5)
+    chosen = parameters(preset="sa1b", prompts_per_batch=5)
+    found = propose_masks(
+        DiscSegmenter(128), PHOTO, image_id=IMAGE_ID, parameters=chosen, threads=3
+    )
+    assert (found.masks, found.dropped) == (expected.masks, expected.dropped)
+    assert found.proposals == expected.proposals
+    assert found.seconds.keys() == expected.seconds.keys()
+
+
 def test_several_threads_may_share_a_segmenter() -> None:
     segmenter = DiscSegmenter(128)
     expected = propose(segmenter=segmenter)

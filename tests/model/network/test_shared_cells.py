@@ -121,6 +121,20 @@ def test_flat_faint_and_strong_images_are_no_exception(scale: float) -> None:
 
 
 @torch.inference_mode()
+def test_no_weight_is_so_small_that_products_with_it_are_slow() -> None:
+    """Strong attention leaves most cells next to nothing, as the starter's does on photos."""
+    encoder, decoder = random_decoder()
+    sparse, dense = clicks(encoder, HW)
+    embedding = 100 * torch.randn(1, 256, *HW)
+    _, shared = both_ways(decoder, embedding, encoder.dense_positions(HW), sparse, dense)
+
+    weights = torch.cat([update.weights_PTHL.flatten() for update in shared.cells.updates])
+    scale = shared.cells.scale_PL.min()
+    assert (weights == 0).any()
+    assert weights[weights > 0].min() > 1e-16 * scale
+
+
+@torch.inference_mode()
 def test_a_prompt_is_answered_the_same_in_any_company() -> None:
     encoder, decoder = random_decoder()
     sparse, dense = clicks(encoder, HW)
