@@ -70,7 +70,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cases(arguments: argparse.Namespace) -> list[Case]:
-    grid = QUICK_GRID if arguments.quick else arguments.points_per_side
+    side = arguments.points_per_side
+    grid = min(side, QUICK_GRID) if arguments.quick else side
     shared = {"points_per_side": grid, "threads": arguments.threads, "device": arguments.device}
     cases = [
         Case(photo_hw, model, crop_layers, **shared)

@@ -2,8 +2,8 @@
 
     python benchmarks/large_photos.py [--json FILE]
 
-The whole command in a process of its own, with the 32x32 grid of the default preset: reading,
-decoding, the network, masks, the shard.
+The whole command in a process of its own, with the 32x32 grid of the default preset and a thread
+for each core: reading, decoding, the network, masks, the shard.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from PIL import Image
 # Height and width in pixels, and the most megabytes (10^6 bytes) that it may take.
 BARS: Final = {(3000, 4000): 1500, (8660, 11550): 4000}
 
-THREADS: Final = ("--threads", "1")  # memory does not depend on them
-
 
 def main() -> int:
     """Measures both photos; the exit code says whether the bars are met."""
@@ -40,7 +38,7 @@ def _measured(size_hw: tuple[int, int], most_mb: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mask-engine-bench-") as folder:
         file, out = Path(folder) / "photo.jpg", Path(folder) / "run"
         Image.fromarray(photo(size_hw)).save(file, quality=90)
-        seconds, peak_mb = run_command(["auto", str(file), "--out", str(out), *THREADS])
+        seconds, peak_mb = run_command(["auto", str(file), "--out", str(out)])
         summary = json.loads((out / "summary.json").read_text())
     megapixels = size_hw[0] * size_hw[1] / 1e6
     print(

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import segment_anything.automatic_mask_generator as released
 import segment_anything.modeling as official
+import torch
 from numpy.typing import NDArray
 
 from stages.parameters import AutomaticParameters
@@ -75,7 +76,7 @@ def _clocks(sam: official.Sam, seconds: dict[str, float]) -> Iterator[None]:
     places.append((sam, "postprocess_masks", "upsample and judge"))
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, step in places:
-        setattr(owner, name, _timed(getattr(owner, name), seconds, step))
+        setattr(owner, name, _timed(getattr(owner, name), seconds, step, sam.device))
     try:
         yield
     finally:
@@ -83,8 +84,14 @@ def _clocks(sam: official.Sam, seconds: dict[str, float]) -> Iterator[None]:
             setattr(owner, name, function)
 
 
+def synchronise(device: torch.device) -> None:
+    """Waits for what a GPU has been told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _timed(
-    function: Callable[..., Any], seconds: dict[str, float], step: str
+    function: Callable[..., Any], seconds: dict[str, float], step: str, device: torch.device
 ) -> Callable[..., Any]:
     @functools.wraps(function)
     def clocked(*arguments: Any, **keywords: Any) -> Any:
@@ -92,6 +99,7 @@ def _timed(
         try:
             return function(*arguments, **keywords)
         finally:
+            synchronise(device)
             seconds[step] += time.perf_counter() - begun
 
     return clocked

@@ -10,7 +10,7 @@ pass, C channels, H and W of image or logits, h and w of the embedding.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +21,12 @@ from PIL import Image
 from torch import Tensor
 
 from model.checkpoints import LoadedCheckpoint, load_checkpoint
+from model.encoder_options import PLAIN_ENCODER, EncoderOptions
 from model.geometry import Geometry
 from model.network.mask_decoder import MULTIPLE_MASKS, SINGLE_MASK, Attended
 from model.network.prompt_encoder import EMBEDDING_STRIDE
 from model.prompts import Prompt
+from model.sam_answers import Answers
 from model.sam_embedding import SamEmbedding, features_from_bytes
 from model.sam_prompts import PromptBatch, batches_of
 from model.segmenter import Embedding, PromptableSegmenter, Proposals
@@ -37,12 +39,21 @@ class SamSegmenter:
         checkpoint: weights and their id; the network is switched to evaluation.
         prompts_per_batch: prompts that go through the decoder together; 8 on a CPU and 64 on other
             devices if unset. More than 8 to 16 only take more memory on a CPU.
+        encoder: how the image encoder computes.
     """
 
     def __init__(
-        self, checkpoint: LoadedCheckpoint, *, prompts_per_batch: int | None = None
+        self,
+        checkpoint: LoadedCheckpoint,
+        *,
+        prompts_per_batch: int | None = None,
+        encoder: EncoderOptions = PLAIN_ENCODER,
     ) -> None:
         self._sam = checkpoint.sam.eval()
+        self._precision = encoder.precision
+        self._encoder: Callable[[Tensor], Tensor] = self._sam.image_encoder
+        if encoder.compiled:
+            self._encoder = torch.compile(self._sam.image_encoder)
         if prompts_per_batch is None:
             prompts_per_batch = 8 if self._sam.device.type == "cpu" else 64
         if prompts_per_batch < 1:
@@ -58,14 +69,18 @@ class SamSegmenter:
 
     @classmethod
     def load(
-        cls, path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu"
+        cls,
+        path_or_name: str | os.PathLike[str],
+        device: str | torch.device = "cpu",
+        *,
+        encoder: EncoderOptions = PLAIN_ENCODER,
     ) -> SamSegmenter:
         """Load a checkpoint by its path or name.
 
         Raises:
             CheckpointError: the file is missing, broken or foreign.
         """
-        return cls(load_checkpoint(path_or_name, device))
+        return cls(load_checkpoint(path_or_name, device), encoder=encoder)
 
     @property
     def model_id(self) -> str:
@@ -77,21 +92,30 @@ class SamSegmenter:
         """Side in pixels of the square that images are fitted into."""
         return self._sam.input_size
 
-    @torch.inference_mode()
     def embed(self, image_HWC: NDArray[np.uint8]) -> SamEmbedding:
         """Run the image encoder once on an upright RGB image (H, W, 3).
 
         Raises:
             ValueError: the array is not an 8-bit RGB image of at least one pixel.
         """
-        if image_HWC.dtype != np.uint8 or image_HWC.ndim != 3 or image_HWC.shape[2] != 3:
-            raise ValueError(
-                f"image is {image_HWC.dtype} of shape {image_HWC.shape}, expected uint8 (H, W, 3)"
-            )
-        height, width = image_HWC.shape[:2]
-        geometry = Geometry((height, width), self.input_size)
-        features = self._sam.image_encoder(self._fit(image_HWC, geometry))
-        return self._embedding(features, geometry)
+        return self.embed_several([image_HWC])[0]
+
+    @torch.inference_mode()
+    def embed_several(self, images: Sequence[NDArray[np.uint8]]) -> list[SamEmbedding]:
+        """Run the image encoder once on one or more images, each as `embed` takes it.
+
+        Raises:
+            ValueError: one of them is none.
+        """
+        geometries = [self._geometry(image_HWC) for image_HWC in images]
+        fitted_BCHW = torch.cat(
+            [self._fit(image, geometry) for image, geometry in zip(images, geometries, strict=True)]
+        )
+        each_1Chw = torch.split(self._encode(fitted_BCHW), 1)
+        return [
+            self._embedding(features_1Chw, geometry)
+            for features_1Chw, geometry in zip(each_1Chw, geometries, strict=True)
+        ]
 
     @torch.inference_mode()
     def embedding_from_bytes(self, data: bytes) -> SamEmbedding:
@@ -124,7 +148,7 @@ class SamSegmenter:
                 "embed the image again"
             )
         wanted = MULTIPLE_MASKS if multimask else SINGLE_MASK
-        answers = _Answers(len(prompts), wanted.stop - wanted.start, embedding.geometry)
+        answers = Answers(len(prompts), wanted.stop - wanted.start, embedding.geometry)
         for batch in batches_of(
             prompts, embedding.geometry, self._sam.device, size=self._prompts_per_batch
         ):
@@ -137,7 +161,7 @@ class SamSegmenter:
         batch: PromptBatch,
         wanted: slice,
         min_predicted_iou: float | None,
-        answers: _Answers,
+        answers: Answers,
     ) -> None:
         decoder = self._sam.mask_decoder
         attended = self._attend(embedding, batch)
@@ -166,6 +190,21 @@ class SamSegmenter:
         own = decoder.prepare(embedding.features, self._positions, dense)
         return decoder.attend(own, sparse_PNC)
 
+    def _geometry(self, image_HWC: NDArray[np.uint8]) -> Geometry:
+        if image_HWC.dtype != np.uint8 or image_HWC.ndim != 3 or image_HWC.shape[2] != 3:
+            raise ValueError(
+                f"image is {image_HWC.dtype} of shape {image_HWC.shape}, expected uint8 (H, W, 3)"
+            )
+        height, width = image_HWC.shape[:2]
+        return Geometry((height, width), self.input_size)
+
+    def _encode(self, image_BCHW: Tensor) -> Tensor:
+        """Embeddings (B, C, h, w), float32 whatever they were computed in."""
+        if self._precision == "float32":
+            return self._encoder(image_BCHW)
+        with torch.autocast(self._sam.device.type, torch.bfloat16):
+            return self._encoder(image_BCHW).float()
+
     def _fit(self, image_HWC: NDArray[np.uint8], geometry: Geometry) -> Tensor:
         """Resize (PIL's antialiased bilinear), normalise and zero-pad to (1, 3, S, S)."""
         height, width = geometry.scaled_hw
@@ -188,7 +227,11 @@ if TYPE_CHECKING:
 
 
 def load_segmenter(
-    checkpoint: str, *, device: str = "cpu", threads: int | None = None
+    checkpoint: str,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    encoder: EncoderOptions = PLAIN_ENCODER,
 ) -> SamSegmenter:
     """Load a checkpoint in a worker process.
 
@@ -196,38 +239,11 @@ def load_segmenter(
         checkpoint: a name, or the path of a file.
         device: where the network runs.
         threads: of torch in the whole process; None leaves them as they are.
+        encoder: how the image encoder computes.
 
     Raises:
         CheckpointError: the file is missing, broken or foreign.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    return SamSegmenter.load(checkpoint, device)
-
-
-class _Answers:
-    """Collects what batches answer, in whatever order, into `Proposals` in the order asked."""
-
-    def __init__(self, prompts: int, masks: int, geometry: Geometry) -> None:
-        self._predicted_iou = np.zeros((prompts, masks), np.float32)
-        self._index: list[NDArray[np.int32]] = [np.zeros((0, 2), np.int32)]
-        self._logits: list[NDArray[np.float32]] = [np.zeros((0, *geometry.logits_hw), np.float32)]
-        self._geometry = geometry
-
-    def add(
-        self, rows_P: NDArray[np.int32], iou_PM: Tensor, passes_PM: Tensor, logits_NHW: Tensor
-    ) -> None:
-        """Take one batch; `logits_NHW` are those of the masks that pass, row by row."""
-        self._predicted_iou[rows_P] = iou_PM.cpu().numpy()
-        within_batch, mask = passes_PM.cpu().numpy().nonzero()
-        self._index.append(np.stack([rows_P[within_batch], mask], axis=1).astype(np.int32))
-        self._logits.append(logits_NHW.cpu().numpy())
-
-    def proposals(self) -> Proposals:
-        """Everything taken so far, by prompt and mask."""
-        index = np.concatenate(self._index)
-        logits = np.concatenate(self._logits)
-        order = np.lexsort((index[:, 1], index[:, 0]))
-        if not np.array_equal(order, np.arange(len(order))):
-            index, logits = index[order], logits[order]
-        return Proposals(self._predicted_iou, index, logits, self._geometry)
+    return SamSegmenter.load(checkpoint, device, encoder=encoder)

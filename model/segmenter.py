@@ -62,6 +62,15 @@ class Proposals:
             )
 
 
+@runtime_checkable
+class EmbedsSeveral(Protocol):
+    """What a segmenter may be able to do besides; GPUs are idle without it."""
+
+    def embed_several(self, images: Sequence[NDArray[np.uint8]]) -> Sequence[Embedding]:
+        """As `PromptableSegmenter.embed` for each image, in one batch."""
+        ...
+
+
 class PromptableSegmenter(Protocol):
     """A promptable segmentation model, as SAM is one (paper, section 3)."""
 
@@ -110,3 +119,12 @@ class PromptableSegmenter(Protocol):
             ValueError: if another model made the embedding.
         """
         ...
+
+
+def embed_several(
+    segmenter: PromptableSegmenter, images: Sequence[NDArray[np.uint8]]
+) -> Sequence[Embedding]:
+    """Embeds images, in one batch where the segmenter can."""
+    if len(images) > 1 and isinstance(segmenter, EmbedsSeveral):
+        return segmenter.embed_several(images)
+    return [segmenter.embed(image_HWC) for image_HWC in images]

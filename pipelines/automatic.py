@@ -104,7 +104,7 @@ def _recipe(
 ) -> ShardRecipe:
     manifest = planned.manifest
     workers = config.own_workers(manifest.threads, len(planned.pending))
-    own = CheckpointSegmenter(config.checkpoint, config.device, manifest.threads)
+    own = CheckpointSegmenter(config.checkpoint, config.device, manifest.threads, config.encoder)
     return ShardRecipe(
         run=planned.run,
         totals=manifest.shard_totals,

@@ -63,7 +63,7 @@ def estimate_run(config: AutomaticRun, *, segmenter: SegmenterFactory | None = N
     size = config.shard_size or default_shard_size(len(refs))
     plan = Plan.empty().extended(refs, shard_size=size)
     threads = config.own_threads(plan.shards)
-    own = CheckpointSegmenter(config.checkpoint, config.device, threads)
+    own = CheckpointSegmenter(config.checkpoint, config.device, threads, config.encoder)
     recipe = ImageRecipe(parameters, config.limits, config.embed_images, threads=threads)
     started = time.perf_counter()
     loaded = (segmenter or own)()

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from model.encoder_options import PLAIN_ENCODER, EncoderOptions
 from model.segmenter import PromptableSegmenter
 from pipelines.shard_work import SegmenterFactory
 
@@ -17,6 +18,7 @@ class CheckpointSegmenter:
     checkpoint: str
     device: str
     threads: int
+    encoder: EncoderOptions = PLAIN_ENCODER
 
     def __call__(self) -> PromptableSegmenter:
         """The model, with its weights.
@@ -26,7 +28,9 @@ class CheckpointSegmenter:
         """
         from model.sam_segmenter import load_segmenter  # torch, which only workers need
 
-        return load_segmenter(self.checkpoint, device=self.device, threads=self.threads)
+        return load_segmenter(
+            self.checkpoint, device=self.device, threads=self.threads, encoder=self.encoder
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.encoder_options import EncoderOptions, Precision
 from model.errors import ConfigurationError
 from pipelines.parallelism import AUTO, Machine
 from stages.parameters import AutomaticParameters
@@ -56,6 +57,12 @@ class AutomaticRun(BaseModel):
         default=None, ge=1, description="Threads a worker; the cores shared out if unset."
     )
     device: str = Field(default="cpu", description="Where the model runs: cpu, cuda or mps.")
+    precision: Precision = Field(
+        default="float32", description="Of the image encoder: float32, or bfloat16 (for GPUs)."
+    )
+    compile: bool = Field(
+        default=False, description="Compile the image encoder (for GPUs; needs a C++ compiler)."
+    )
     embed_images: bool = Field(
         default=False, description="Keep the photos in the shards, upright and without EXIF."
     )
@@ -75,6 +82,11 @@ class AutomaticRun(BaseModel):
     beam_options: tuple[str, ...] = Field(
         default=(), strict=False, description="Options for Apache Beam, such as another runner."
     )
+
+    @property
+    def encoder(self) -> EncoderOptions:
+        """How the image encoder computes."""
+        return EncoderOptions(self.precision, self.compile)
 
     def own_threads(self, shards: int) -> int:
         """Threads a worker in a run of so many shards: as stated, or the cores shared out."""
@@ -113,6 +125,8 @@ class AutomaticRun(BaseModel):
             "parameters": parameters.model_dump(mode="json"),
             "limits": self.limits.model_dump(mode="json"),
             "model_id": model_id,
+            "precision": self.precision,
+            "compile": self.compile,
             "schema_version": SCHEMA_VERSION,
             "algorithm_version": ALGORITHM_VERSION,
         } | ({"round": self.round} if self.round else {})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.segmenter import PromptableSegmenter
+from model.segmenter import PromptableSegmenter, embed_several
 from stages import gates, ids, rle
 from stages.candidates import Candidate, candidates_in_crop, without_duplicates
 from stages.cleanup import MaskPatch
@@ -78,8 +78,15 @@ def propose_masks(
     height, width = image_HWC.shape[:2]
     found: list[Candidate] = []
     crops = crops_of((height, width), parameters.crop_layers, parameters.crop_overlap)
-    for crop in crops:
-        found += candidates_in_crop(segmenter, image_HWC, crop, parameters, tally, threads=threads)
+    for start in range(0, len(crops), parameters.crops_per_batch):
+        batch = crops[start : start + parameters.crops_per_batch]
+        with tally.timed("embed"):
+            pixels = [np.ascontiguousarray(crop.cut(image_HWC)) for crop in batch]
+            embeddings = embed_several(segmenter, pixels)
+        for crop, embedding in zip(batch, embeddings, strict=True):
+            found += candidates_in_crop(
+                segmenter, embedding, crop, (height, width), parameters, tally, threads=threads
+            )
     if len(crops) > 1:
         with tally.timed("nms"):
             found = _across_crops(found, parameters.crop_nms_iou, tally)

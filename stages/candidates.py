@@ -54,8 +54,9 @@ class Candidate:
 
 def candidates_in_crop(
     segmenter: PromptableSegmenter,
-    image_HWC: NDArray[np.uint8],
+    embedding: Embedding,
     crop: Crop,
+    image_hw: tuple[int, int],
     parameters: AutomaticParameters,
     tally: Tally,
     *,
@@ -63,11 +64,15 @@ def candidates_in_crop(
 ) -> list[Candidate]:
     """Proposes masks in one crop and drops those that fail a gate or repeat a better one.
 
-    `threads` is how many batches of points are asked and judged at once.
+    Args:
+        segmenter: the model.
+        embedding: of the crop.
+        crop: where in the photo it is.
+        image_hw: of the upright original.
+        parameters: with both thresholds settled.
+        tally: counts what is asked and dropped.
+        threads: batches of points that are asked and judged at once.
     """
-    pixels = crop.cut(image_HWC)
-    with tally.timed("embed"):
-        embedding = segmenter.embed(np.ascontiguousarray(pixels))
     side = points_per_side(crop.layer, parameters.points_per_side, parameters.crop_points_downscale)
     points_xy = grid_points_xy(side, (crop.height, crop.width))
     batches = [
@@ -78,7 +83,7 @@ def candidates_in_crop(
     def answered(batch_xy: NDArray[np.float32]) -> tuple[list[Candidate], Tally]:
         own = Tally()
         proposals = _ask(segmenter, embedding, batch_xy, parameters, own)
-        gate = CandidateGate(crop, image_HWC.shape[:2], parameters, own)
+        gate = CandidateGate(crop, image_hw, parameters, own)
         return gate.pass_on(proposals, batch_xy), own
 
     found: list[Candidate] = []

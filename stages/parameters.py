@@ -69,6 +69,9 @@ class AutomaticParameters(GateParameters):
     crop_nms_iou: float = Field(
         default=0.7, ge=0, le=1, description="Across crops: of two boxes above this, keep one."
     )
+    crops_per_batch: int = Field(
+        default=1, ge=1, description="Crops that the image encoder takes at once; more for GPUs."
+    )
     prompts_per_batch: int = Field(
-        default=64, ge=1, description="Points that the model is asked about at once."
+        default=64, ge=1, description="Points that a thread asks the model about at once."
     )

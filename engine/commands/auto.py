@@ -74,6 +74,13 @@ def auto(
         int | None, typer.Option(help="Threads a worker. \\[the cores shared out]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps. \\[cpu]")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of the image encoder: float32 or bfloat16. \\[float32]")
+    ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Compile the image encoder (for GPUs)."),
+    ] = None,
     embed_images: Annotated[
         bool | None,
         typer.Option("--embed-images/--no-embed-images", help="Keep the photos in the shards."),
@@ -108,6 +115,8 @@ def auto(
         "workers": _number_or_auto(workers),
         "threads": threads,
         "device": device,
+        "precision": precision,
+        "compile": compiled,
         "embed_images": embed_images,
         "source_name": source_name,
         "max_failed_share": max_failed_share,

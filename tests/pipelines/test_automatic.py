@@ -115,6 +115,7 @@ def test_a_resumed_run_keeps_its_threads(tmp_path: Path) -> None:
     [
         ({"preset": "fast"}, 'preset was "default", now "fast"'),
         ({"parameters": {"points_per_side": 5}}, "parameters.points_per_side was 3, now 5"),
+        ({"precision": "bfloat16"}, 'precision was "float32", now "bfloat16"'),
         ({"embed_images": True}, "embed_images was false, now true"),
         ({"threads": 4}, "threads was 1, now 4"),
         ({"shard_size": 3}, "shard_size was 2, now 3"),

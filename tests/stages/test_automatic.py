@@ -99,6 +99,22 @@ def test_batches_side_by_side_give_the_same_masks_and_counts() -> None:
     assert found.seconds.keys() == expected.seconds.keys()
 
 
+def test_crops_are_embedded_so_many_at_once_where_the_segmenter_can() -> None:
+    class SeveralAtOnce(DiscSegmenter):
+        batches: list[int]
+
+        def embed_several(self, images: Sequence[NDArray[np.uint8]]) -> list[ColourEmbedding]:
+            self.batches.append(len(images))
+            return [self.embed(image) for image in images]
+
+    segmenter = SeveralAtOnce(128)
+    segmenter.batches = []
+    expected = propose(preset="sa1b")
+    assert propose(preset="sa1b", segmenter=segmenter, crops_per_batch=8).masks == expected.masks
+    assert segmenter.batches == [8, 8, 5]
+    assert propose(preset="sa1b", crops_per_batch=8).masks == expected.masks
+
+
 def test_several_threads_may_share_a_segmenter() -> None:
     segmenter = DiscSegmenter(128)
     expected = propose(segmenter=segmenter)
