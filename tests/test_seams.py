@@ -67,7 +67,7 @@ def test_model_and_stages_load_neither_torch_nor_beam() -> None:
 
 def test_the_automatic_stage_takes_what_its_callers_give() -> None:
     parameters = inspect.signature(propose_masks).parameters
-    assert list(parameters) == ["segmenter", "image_HWC", "image_id", "parameters"]
+    assert list(parameters) == ["segmenter", "image_HWC", "image_id", "parameters", "threads"]
     assert parameters["image_id"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
