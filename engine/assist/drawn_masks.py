@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.assist.answer_content import Before, Drawing, Json
 from engine.assist.region_shapes import shape_of
+from engine.backend.labels import MEANT_CONTROL
 from engine.clicks.effort import RegionEffort
 from engine.label_studio.labelling_config import (
     EXHAUSTIVE_CHOICE,
@@ -77,7 +78,7 @@ def masks_of(
     """
     dropped: Counter[str] = Counter()
     masks: dict[str, MaskRecord] = {}
-    regions = [region for region in drawing.result if region.get("type") != "choices"]
+    regions = [region for region in drawing.result if not _is_note(region)]
     shapes = [shape_of(r, size_hw, labels, prefilled.get(str(r.get("id")))) for r in regions]
     drawn = [r for r, s in zip(regions, shapes, strict=True) if not isinstance(s, MaskRecord)]
     maker = _Maker(drawing, image_id, _seconds_a_drawn_mask(drawing, drawn))
@@ -166,6 +167,13 @@ def _replaced(
         elif region in masks and masks[region].mask_id != mask.mask_id:
             done[CORRECTED] += 1
     return done
+
+
+def _is_note(region: Json) -> bool:
+    """Whether it is no region but something said: an answer, or what clicks on a mask meant."""
+    if region.get("type") == "labels":
+        return region.get("from_name") == MEANT_CONTROL
+    return region.get("type") == "choices"
 
 
 def _exhaustive(result: Sequence[Json]) -> bool | None:

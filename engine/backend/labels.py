@@ -17,11 +17,9 @@ IMAGE_ID_KEY: Final = "image_id"
 # Controls of the labelling set-up.
 IMAGE_CONTROL: Final = "image"
 MASK_CONTROL: Final = "mask"
-# Points and boxes without a label, for the plain object; why points twice: `labelling_config`.
-PLAIN_CLICK_CONTROLS: Final = ("object", "object-again")
-PLAIN_BOX_CONTROL: Final = "object-box"
 CLICK_CONTROL: Final = "click"
 BOX_CONTROL: Final = "box"
+MEANT_CONTROL: Final = "meant"
 OUTLINE_CONTROL: Final = "outline"
 
 OBJECT: Final = "Object"

@@ -43,9 +43,9 @@ class PromptValue(_Read):
 
 
 class PromptRegion(_Read):
-    """One prompt: a click, or a box."""
+    """One prompt: a click, or a box; or, under the id of one, the label that was chosen for it."""
 
-    type: Literal["keypointlabels", "keypoint", "rectanglelabels", "rectangle"]
+    type: Literal["keypointlabels", "keypoint", "rectanglelabels", "rectangle", "labels"]
     value: PromptValue
     id: str | None = None
     is_positive: bool | None = None
@@ -62,6 +62,20 @@ class Context(_Read):
     """What the annotator has done since the last mask."""
 
     result: Annotated[list[PromptRegion], Field(max_length=MOST_PROMPTS)] = []
+
+    @property
+    def prompts(self) -> list[PromptRegion]:
+        """Clicks and boxes, each with the label that stands beside it."""
+        beside = {r.id: r.value.labels for r in self.result if r.type == "labels"}
+        return [
+            region.model_copy(
+                update={"value": region.value.model_copy(update={"labels": beside[region.id]})}
+            )
+            if region.id in beside
+            else region
+            for region in self.result
+            if region.type != "labels"
+        ]
 
 
 class Params(_Read):

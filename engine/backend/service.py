@@ -83,12 +83,13 @@ class ClickService:
         at, started = time.time(), time.perf_counter()
         request = read_predict_request(body)
         context = request.params.context
-        if context is None or not context.result or not request.tasks:
+        prompts = context.prompts if context else []
+        if not prompts or not request.tasks:
             if len(request.tasks) == 1:
                 self._opened(Seen(request, request.tasks[0], at, started), later)
             return {"results": [nothing(self.model_id) for _ in request.tasks]}
         seen = Seen(request, request.tasks[0], at, started)
-        return {"results": [self._answer(seen, context.result)]}
+        return {"results": [self._answer(seen, prompts)]}
 
     def _opened(self, seen: Seen, later: Callable[[Callable[[], None]], object]) -> None:
         """Notes that somebody opened a task, and embeds its photo while they look at it."""
@@ -143,7 +144,7 @@ class ClickService:
         granularity: str = "auto",
     ) -> None:
         context = seen.request.params.context
-        prompt_ids = tuple(p.id for p in context.result if p.id) if context else ()
+        prompt_ids = tuple(p.id for p in context.prompts if p.id) if context else ()
         entry = ClickEntry(
             at=seen.at,
             project=seen.request.project_id,

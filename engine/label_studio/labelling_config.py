@@ -1,8 +1,8 @@
 """The labelling page's set-up (XML): brush, eraser, smart clicks and boxes, and one question.
 
-A tool with labels takes no click before one is chosen, and forgets it after every click unless each
-browser is told otherwise. So the smart tools for the plain object have no labels: click after click
-goes on, as the paper's annotators work. Labels are there for who wants to say more.
+A smart tool with labels of its own takes no click before one is chosen, and forgets it after each
+click unless every browser is told otherwise. So the smart tools have none: clicks just go on,
+as the paper's annotators work. Who means more chooses a label that no tool owns; it stays chosen.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from engine.backend.labels import (
     IMAGE_CONTROL,
     IMAGE_KEY,
     MASK_CONTROL,
+    MEANT_CONTROL,
     OBJECT,
     OUTLINE_CONTROL,
-    PLAIN_BOX_CONTROL,
-    PLAIN_CLICK_CONTROLS,
     smart_labels,
 )
 
 EXHAUSTIVE_CONTROL: Final = "exhaustive"
 EXHAUSTIVE_CHOICE: Final = "Every object has a mask"
 PATH_KEY: Final = "path"
+_SMART: Final = {"smart": "true", "smartOnly": "true"}
 _COLOURS: Final = ("#e4572e", "#2e86ab", "#3b8132", "#8e5ea2", "#c28f2c", "#d1478c", "#17a398")
 
 
@@ -45,10 +45,14 @@ def labelling_config(
     _add(view, "Image", name=IMAGE_CONTROL, value=f"${IMAGE_KEY}", zoom="true", zoomControl="true")
     labels = (OBJECT, *names)
     if smart:
-        _add_smart_tools(view, names)
-    _add_labels(view, "By hand", "BrushLabels", MASK_CONTROL, labels, smart=False)
+        _add(view, "KeyPoint", name=CLICK_CONTROL, toName=IMAGE_CONTROL, **_SMART)
+        _add(view, "Rectangle", name=BOX_CONTROL, toName=IMAGE_CONTROL, **_SMART)
+        # Whole, part and subpart are offered for the plain object only: one list stays short.
+        _add_labels(view, "Meant", "Labels", MEANT_CONTROL, (*smart_labels(OBJECT)[1:], *names))
+    _add_labels(view, "By hand", "BrushLabels", MASK_CONTROL, labels)
     if outlines:
-        _add_labels(view, "Found", "PolygonLabels", OUTLINE_CONTROL, labels, smart=False)
+        look = {"strokeWidth": "2", "opacity": "0.25", "pointSize": "small"}
+        _add_labels(view, "Found", "PolygonLabels", OUTLINE_CONTROL, labels, **look)
     question = _add(
         view,
         "Choices",
@@ -72,46 +76,20 @@ def category_of(label: str) -> str | None:
     return None if label == OBJECT else label
 
 
-def _add_smart_tools(view: ElementTree.Element, names: Sequence[str]) -> None:
-    """Points and boxes that the click backend answers.
-
-    The page chooses the first of the smart tools when they are switched on, and on the next photo
-    the last of the kind that was in use: points without labels have to be both.
-    """
-    first, last = PLAIN_CLICK_CONTROLS
-    _add_plain(view, "KeyPoint", first)
-    # Whole, part and subpart are offered for the plain object only: one list stays short.
-    clicks = (*smart_labels(OBJECT)[1:], *names)
-    _add_labels(view, "Click on", "KeyPointLabels", CLICK_CONTROL, clicks, smart=True)
-    if names:
-        _add_labels(view, "Box around", "RectangleLabels", BOX_CONTROL, names, smart=True)
-    _add_plain(view, "Rectangle", PLAIN_BOX_CONTROL)
-    _add_plain(view, "KeyPoint", last)
-
-
-def _add_plain(view: ElementTree.Element, tag: str, control: str) -> None:
-    _add(view, tag, name=control, toName=IMAGE_CONTROL, smart="true", smartOnly="true")
-
-
 def _add_labels(
     view: ElementTree.Element,
     caption: str,
     tag: str,
     control: str,
     labels: Sequence[str],
-    *,
-    smart: bool,
+    **options: str,
 ) -> None:
     """A row of labels behind a caption: the same names stand in every row."""
     row = _add(view, "View", style="display: flex; gap: 1em; align-items: center")
     _add(row, "Header", value=caption, size="6")
-    options = {"smart": "true", "smartOnly": "true"} if smart else {}
-    if tag == "PolygonLabels":
-        options |= {"strokeWidth": "2", "opacity": "0.25", "pointSize": "small"}
     group = _add(row, tag, name=control, toName=IMAGE_CONTROL, **options)
     for place, label in enumerate(labels):
-        only = {"smart": "true"} if smart else {}
-        _add(group, "Label", value=label, background=_COLOURS[place % len(_COLOURS)], **only)
+        _add(group, "Label", value=label, background=_COLOURS[place % len(_COLOURS)])
 
 
 def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:

@@ -102,6 +102,17 @@ def test_skipped_and_empty_photos_are_told_apart_and_a_complete_one_is_marked(tm
     assert (rows["001.png"].exhaustive, rows["002.png"].exhaustive) == (None, True)
 
 
+def test_what_clicks_meant_is_no_region_of_its_own(tmp_path):
+    run = AssistedRun(tmp_path, photos=1)
+    run.send()
+    mask = make_region(LEFT)
+    said = mask | {"type": "labels", "from_name": "meant", "value": {"labels": ["Object (part)"]}}
+    run.server.annotate(run.server.task_of("000.png"), [mask, said])
+    run.collect()
+    (row,) = run.rows().values()
+    assert (len(row.masks), dict(row.dropped)) == (1, {})
+
+
 def test_names_are_kept_and_the_plain_label_is_none(tmp_path):
     run = AssistedRun(tmp_path, names=("cup",))
     run.send()

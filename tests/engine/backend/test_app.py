@@ -193,6 +193,21 @@ def test_a_click_without_a_label_is_one_on_the_plain_object(served: Served) -> N
     assert answer["result"][0]["value"]["brushlabels"] == ["Object"]
 
 
+def test_a_label_beside_a_click_says_what_is_meant_and_is_no_click(served: Served) -> None:
+    place = {"x": 50, "y": 50, "width": 0.3}
+    plain = click(50, 50) | {"type": "keypoint", "value": place}
+    beside = plain | {"type": "labels", "value": place | {"labels": ["Object (part)"]}}
+    del beside["is_positive"]
+    own = click(50, 50)
+    own["value"]["keypointlabels"] = ["Object (part)"]
+    answers = [served.predict([plain, beside]), served.predict([own])]
+    (first,), (second,) = (masks(answer) for answer in answers)
+    assert np.array_equal(first, second)
+    asked = [entry for entry in served.log.entries("7", "1") if entry.prompt is not None]
+    assert [entry.clicks for entry in asked] == [1, 1]
+    assert served.predict([beside]).json()["results"][0]["result"] == []
+
+
 def test_the_bells_key_opens_the_webhook_alone_and_wakes_who_collects(served: Served) -> None:
     bell = Credentials(*AUTH).of_the_bell
     for method, path in ADDRESSES:

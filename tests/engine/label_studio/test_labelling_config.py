@@ -3,36 +3,30 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 from engine.backend.label_set_up import read_label_set_up
-from engine.backend.labels import parse_smart_label
+from engine.backend.labels import MASK_CONTROL, MEANT_CONTROL, parse_smart_label
 from engine.label_studio.labelling_config import labelling_config, mask_labels
 
 
-def smart_tools(*names: str) -> list[tuple[str, list[str]]]:
-    """Tags of the smart tools in the page's order, with the labels that each needs."""
+def labels_of(control: str, *names: str) -> list[str]:
     root = ElementTree.fromstring(labelling_config(names))
-    return [
-        (tool.tag, [label.get("value", "") for label in tool.iter("Label")])
-        for tool in root.iter()
-        if tool.get("smartOnly")
-    ]
+    (found,) = (tool for tool in root.iter() if tool.get("name") == control)
+    return [label.get("value", "") for label in found.iter("Label")]
 
 
-def test_the_tools_that_the_page_chooses_by_itself_need_no_label():
-    """The first one when they are switched on, the last of a kind on the next photo."""
-    for names in ((), ("cup",)):
-        tools = smart_tools(*names)
-        assert tools[0] == ("KeyPoint", [])
-        points = [tool for tool in tools if tool[0].startswith("KeyPoint")]
-        boxes = [tool for tool in tools if tool[0].startswith("Rectangle")]
-        assert points[-1] == ("KeyPoint", [])
-        assert boxes[-1] == ("Rectangle", [])
+def test_smart_tools_have_no_label_to_choose_and_to_forget():
+    root = ElementTree.fromstring(labelling_config(("cup",)))
+    smart = [tool for tool in root.iter() if tool.get("smartOnly")]
+    assert [tool.tag for tool in smart] == ["KeyPoint", "Rectangle"]
+    assert not [label for tool in smart for label in tool.iter("Label")]
 
 
-def test_names_are_offered_for_clicks_boxes_and_by_hand():
-    assert [labels for tag, labels in smart_tools("cup") if tag == "RectangleLabels"] == [["cup"]]
-    (clicks,) = (labels for tag, labels in smart_tools("cup") if tag == "KeyPointLabels")
-    assert clicks == ["Object (whole)", "Object (part)", "Object (subpart)", "cup"]
-    assert {parse_smart_label(label).name for label in clicks} == mask_labels(("cup",))
+def test_what_clicks_mean_is_a_label_that_no_tool_owns():
+    root = ElementTree.fromstring(labelling_config())
+    assert [tool.get("name") for tool in root.iter("Labels")] == [MEANT_CONTROL]
+    meant = labels_of(MEANT_CONTROL, "cup")
+    assert meant == ["Object (whole)", "Object (part)", "Object (subpart)", "cup"]
+    assert {parse_smart_label(label).name for label in meant} == mask_labels(("cup",))
+    assert labels_of(MASK_CONTROL, "cup") == ["Object", "cup"]
     assert read_label_set_up(labelling_config(("cup",))).mask_labels == ("Object", "cup")
 
 
