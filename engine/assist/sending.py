@@ -30,6 +30,7 @@ LOGGER = logging.getLogger(__name__)
 
 TASKS_AN_IMPORT: Final = 100
 TRIES: Final = 3
+BACKEND_TITLE: Final = "mask-engine"
 
 Told = Callable[[int, int], None]
 # The regions that a photo's task begins with, and the model that made them; None for none.
@@ -151,11 +152,14 @@ def ensure_backend(settings: AssistRun, studio: LabelStudio, project: int) -> No
     there = studio.get("/api/ml", {"project": project})
     if any(backend["url"].rstrip("/") == wanted for backend in there):
         return
+    # The page asks the first one there is, so one that has moved must not stay.
+    for moved in (backend for backend in there if backend.get("title") == BACKEND_TITLE):
+        studio.delete(f"/api/ml/{moved['id']}")
     credentials = load_credentials(settings.backend.credentials_file)
     content = {
         "project": project,
         "url": wanted,
-        "title": "mask-engine",
+        "title": BACKEND_TITLE,
         "is_interactive": True,
         "auth_method": "BASIC_AUTH",
         "basic_auth_user": credentials.user,

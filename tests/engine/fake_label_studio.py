@@ -119,6 +119,7 @@ class FakeLabelStudio:
             (r"POST /api/storages/\w+", self._make_storage),
             (r"GET /api/ml", lambda r: httpx.Response(200, json=self.backends)),
             (r"POST /api/ml", self._make_backend),
+            (r"DELETE /api/ml/(\d+)", self._delete_backend),
             (
                 r"GET /api/webhooks",
                 lambda r: httpx.Response(200, json=list(self.webhooks.values())),
@@ -189,6 +190,10 @@ class FakeLabelStudio:
         url = f"{self.backends[-1]['url']}/webhook"
         self.webhooks[hook] = {"id": hook, "url": url, "send_payload": True, "headers": {}}
         return httpx.Response(201, json=self.backends[-1])
+
+    def _delete_backend(self, request: httpx.Request, backend: int) -> httpx.Response:
+        self.backends = [known for known in self.backends if known["id"] != backend]
+        return httpx.Response(204)
 
     def _patch_webhook(self, request: httpx.Request, hook: int) -> httpx.Response:
         self.webhooks[hook].update(json.loads(request.content))

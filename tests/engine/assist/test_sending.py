@@ -193,7 +193,22 @@ def test_a_wrong_token_is_refused_with_what_to_do(tmp_path):
         run.send()
 
 
-def test_a_backend_that_is_not_up_is_named_with_its_cure_and_nothing_is_sent(tmp_path):
+def test_a_backend_that_has_moved_takes_the_place_of_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_USER", "engine")
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
+    run = AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
+    run.send()
+    run.server.backends.append({"id": 999, "title": "somebody's own", "url": "http://elsewhere"})
+    moved = BackendSettings(url="http://127.0.0.1:9191")
+    run.settings = run.settings.model_copy(update={"backend": moved})
+    run.send()
+    urls = [backend["url"] for backend in run.server.backends]
+    assert urls == ["http://elsewhere", "http://127.0.0.1:9191"]
+
+
+def test_a_backend_that_is_not_up_is_named_with_its_cure_and_nothing_is_sent(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_USER", "engine")
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
     run = AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
 
     def refuse(request):
