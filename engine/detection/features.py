@@ -112,7 +112,6 @@ class EmbeddedViews:
         views: at least one.
         segmenter: the model.
         folder: where the file is kept.
-        complete_from: photos with fewer masks are taken to hold objects without one.
         told: how many views are embedded, of how many.
     """
 
@@ -122,11 +121,9 @@ class EmbeddedViews:
         segmenter: PromptableSegmenter,
         folder: Path,
         *,
-        complete_from: int = 0,
         told: Told = lambda done, total: None,
     ) -> None:
         self._views = views
-        self._complete_from = complete_from
         self._input_size = segmenter.input_size
         first = _features(segmenter, views[0], views[0].photo.read_image())
         named = [(str(view.photo.path), view.is_mirrored, view.window_xyxy) for view in views]
@@ -149,10 +146,7 @@ class EmbeddedViews:
         geometry = Geometry(view.size_hw, self._input_size)
         corners = geometry.to_input_xy(view.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
         large = (corners[:, 2:] - corners[:, :2]).min(axis=1) >= _SMALLEST_SIDE_PX
-        is_complete = len(view.photo.boxes_xywh) >= self._complete_from
-        return DetectorExample(
-            self._features[number], geometry.scaled_hw, corners[large], is_complete
-        )
+        return DetectorExample(self._features[number], geometry.scaled_hw, corners[large])
 
     def _embed(self, segmenter: PromptableSegmenter, path: Path, told: Told) -> None:
         part = path.with_suffix(f".{os.getpid()}.part")

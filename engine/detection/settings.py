@@ -32,13 +32,7 @@ class DetectorRun(BaseModel):
     )
     mirrored: bool = Field(default=True, description="Learn from every photo's mirror image too.")
     zoomed: int = Field(
-        default=1, ge=0, description="Parts of every photo to learn from, around an object each."
-    )
-    complete_from: int = Field(
-        default=0,
-        ge=0,
-        description="Photos with fewer masks may hold objects without one: what is far from their "
-        "masks is not learned from.",
+        default=0, ge=0, description="Parts of every photo to learn from, around an object each."
     )
     schedule: DetectorSchedule = Field(
         default_factory=DetectorSchedule, description="How long and how fast it learns."

@@ -104,7 +104,6 @@ def train_detector(
             views,
             model,
             folder,
-            complete_from=settings.complete_from,
             told=lambda done, total: told("embedding", done, total),
         )
         trainer = _trained(settings, model, embedded, folder, told)

@@ -19,108 +19,46 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign, box_iou
+from torchvision.ops import MultiScaleRoIAlign
 
 from model.network.prompt_encoder import EMBEDDING_STRIDE
 
 EMBEDDING_CHANNELS: Final = 256
 CHANNELS: Final = 96
-TRUNK_BLOCKS: Final = 3
 HEAD_CHANNELS: Final = 256
 BACKGROUND_AND_OBJECT: Final = 2
 MOST_BOXES: Final = 200
 # Sides of anchors at strides 8, 16, 32 and 64, for an input of 512 px; they grow with the input.
-# A quarter of the objects in everyday photos is smaller than 19 px there.
-ANCHOR_SIDES: Final = ((10, 20), (36, 60), (96, 150), (220, 350))
+ANCHOR_SIDES: Final = ((14, 24), (40, 64), (96, 144), (216, 340))
 ANCHOR_INPUT: Final = 512
 ASPECT_RATIOS: Final = (0.5, 1.0, 2.0)
-# Boxes of a photo with unknown objects that overlap a known one by less say nothing.
-NEAR_IOU: Final = 0.1
 _ROI_SIDE: Final = 7
-
-
-class TrunkBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList(nn.GroupNorm(8, CHANNELS) for _ in range(2))
-        self.convs = nn.ModuleList(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1) for _ in range(2))
-
-    def forward(self, x_BChw: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same shape."""
-        update = x_BChw
-        for norm, conv in zip(self.norms, self.convs, strict=True):
-            update = conv(torch.relu(norm(update)))
-        return x_BChw + update
 
 
 class EmbeddingPyramid(nn.Module):
     """An embedding (B, 256, h, w) at strides 8, 16, 32 and 64, `CHANNELS` deep.
 
-    The embedding was made to answer clicks: it says what belongs together, hardly where one thing
-    ends and the next like it begins. The trunk works that out from the surroundings. The embedding
-    keeps edges finer than its own stride in its channels, so stride 8 is unfolded from it, not
-    interpolated.
+    The embedding keeps edges finer than its own stride in its channels, so stride 8 is unfolded
+    from it, not interpolated.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.entry = nn.GroupNorm(8, EMBEDDING_CHANNELS)  # models differ in the scale of theirs
-        self.trunk = nn.Sequential(
-            nn.Conv2d(EMBEDDING_CHANNELS, CHANNELS, 1), *(TrunkBlock() for _ in range(TRUNK_BLOCKS))
-        )
-        self.finer = nn.ConvTranspose2d(EMBEDDING_CHANNELS + CHANNELS, CHANNELS, 2, stride=2)
-        self.same = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        self.finer = nn.ConvTranspose2d(EMBEDDING_CHANNELS, CHANNELS, 2, stride=2)
+        self.same = nn.Conv2d(EMBEDDING_CHANNELS, CHANNELS, 3, padding=1)
         self.coarser = nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1)
         self.coarsest = nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1)
         self.norms = nn.ModuleList(nn.GroupNorm(8, CHANNELS) for _ in ANCHOR_SIDES)
 
     def forward(self, features_BChw: Tensor) -> dict[str, Tensor]:
         """Maps by the names that `MultiScaleRoIAlign` is given."""
-        even = self.entry(features_BChw)
-        seen = self.trunk(even)
-        same = self.same(torch.relu(seen))
+        same = self.same(features_BChw)
         coarser = self.coarser(torch.relu(same))
-        finer = self.finer(torch.cat([even, seen], dim=1))
-        levels = [finer, same, coarser, self.coarsest(torch.relu(coarser))]
+        levels = [self.finer(features_BChw), same, coarser, self.coarsest(torch.relu(coarser))]
         return {
             str(place): torch.relu(norm(level))
             for place, (norm, level) in enumerate(zip(self.norms, levels, strict=True))
         }
-
-
-class ProposalNetwork(RegionProposalNetwork):
-    """torchvision's; of photos with unknown objects, only what is near a known one counts."""
-
-    def assign_targets_to_anchors(
-        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """1 for an object, 0 for none, -1 for what is not learned from."""
-        labels, boxes = super().assign_targets_to_anchors(anchors, targets)
-        for label, anchor, target in zip(labels, anchors, targets, strict=True):
-            label[(label == 0) & ~_says_something(anchor, target)] = -1
-        return labels, boxes
-
-
-class BoxHeads(RoIHeads):
-    """torchvision's, with the same rule for photos with unknown objects."""
-
-    def select_training_samples(
-        self, proposals: list[Tensor], targets: list[dict[str, Any]] | None
-    ) -> Any:
-        """What the box head learns from."""
-        pairs = zip(proposals, targets or [], strict=True)
-        kept = [proposed[_says_something(proposed, target)] for proposed, target in pairs]
-        return super().select_training_samples(kept, targets)
-
-
-def _says_something(boxes_N4: Tensor, target: Mapping[str, Tensor]) -> Tensor:
-    """(N,) whether it is known what a box holds."""
-    if bool(target["is_complete"]) or not len(target["boxes"]):
-        return torch.ones(len(boxes_N4), dtype=torch.bool)
-    near: Tensor = box_iou(boxes_N4, target["boxes"]).amax(dim=1) >= NEAR_IOU
-    return near
 
 
 class ObjectDetectorNetwork(nn.Module):
@@ -138,25 +76,25 @@ class ObjectDetectorNetwork(nn.Module):
         # torchvision has no annotations here.
         anchors: Any = AnchorGenerator(sides, (ASPECT_RATIOS,) * len(sides))  # type: ignore[no-untyped-call]
         self.pyramid = EmbeddingPyramid()
-        self.rpn = ProposalNetwork(
+        self.rpn = RegionProposalNetwork(
             anchors,
             RPNHead(CHANNELS, anchors.num_anchors_per_location()[0]),
-            fg_iou_thresh=0.6,
+            fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
-            batch_size_per_image=256,
+            batch_size_per_image=128,
             positive_fraction=0.5,
             pre_nms_top_n={"training": 600, "testing": 400},
             post_nms_top_n={"training": 400, "testing": 300},
             nms_thresh=0.7,
         )
         levels = [str(place) for place in range(len(sides))]
-        self.roi_heads = BoxHeads(  # type: ignore[no-untyped-call]
+        self.roi_heads = RoIHeads(  # type: ignore[no-untyped-call]
             MultiScaleRoIAlign(levels, _ROI_SIDE, 2),
             TwoMLPHead(CHANNELS * _ROI_SIDE**2, HEAD_CHANNELS),  # type: ignore[no-untyped-call]
             FastRCNNPredictor(HEAD_CHANNELS, BACKGROUND_AND_OBJECT),  # type: ignore[no-untyped-call]
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
-            batch_size_per_image=128,
+            batch_size_per_image=64,
             positive_fraction=0.25,
             bbox_reg_weights=None,
             score_thresh=0.05,
@@ -169,7 +107,6 @@ class ObjectDetectorNetwork(nn.Module):
         features_BChw: Tensor,
         scaled_hw: Sequence[tuple[int, int]],
         boxes_N4: Sequence[Tensor],
-        is_complete: Sequence[bool],
     ) -> Mapping[str, Tensor]:
         """The four losses of Faster R-CNN.
 
@@ -177,15 +114,10 @@ class ObjectDetectorNetwork(nn.Module):
             features_BChw: embeddings.
             scaled_hw: of each photo inside the padded input.
             boxes_N4: of each photo, corners in pixels of the input; none is allowed.
-            is_complete: whether everything else in the photo is no object.
         """
         targets = [
-            {
-                "boxes": boxes,
-                "labels": torch.ones(len(boxes), dtype=torch.int64),
-                "is_complete": torch.tensor(complete),
-            }
-            for boxes, complete in zip(boxes_N4, is_complete, strict=True)
+            {"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.int64)}
+            for boxes in boxes_N4
         ]
         maps = self.pyramid(features_BChw)
         photos = self._photos(features_BChw, scaled_hw)

@@ -40,14 +40,11 @@ class DetectorExample:
         features_Chw: its embedding.
         scaled_hw: size of the photo inside the padded input, in pixels.
         boxes_N4: (N, 4) float32 left, top, right, bottom in pixels of the input.
-        is_complete: whether everything else in the photo is no object; if not, nothing is learned
-            from what is far from its boxes.
     """
 
     features_Chw: NDArray[np.floating]
     scaled_hw: tuple[int, int]
     boxes_N4: NDArray[np.float32]
-    is_complete: bool = True
 
 
 class DetectorTrainer:
@@ -83,7 +80,6 @@ class DetectorTrainer:
             features,
             [example.scaled_hw for example in examples],
             [torch.from_numpy(example.boxes_N4) for example in examples],
-            [example.is_complete for example in examples],
         )
         loss = torch.stack(list(losses.values())).sum()
         self._optimiser.zero_grad()

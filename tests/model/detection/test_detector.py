@@ -87,17 +87,3 @@ def make_example(seed: int) -> DetectorExample:
     boxes = np.array([[10, 12, 50, 60]] if seed else np.zeros((0, 4)), np.float32)
     features = random.standard_normal((256, 8, 8)).astype(np.float16)
     return DetectorExample(features, (128, 85), boxes)
-
-
-def test_far_from_known_objects_an_incomplete_photo_teaches_nothing():
-    torch.manual_seed(0)
-    network = ObjectDetectorNetwork(SMALL)
-    boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
-    anchors = torch.tensor([[8.0, 8, 40, 40], [8.0, 8, 24, 24], [80.0, 80, 120, 120]])
-    labels = {
-        complete: network.rpn.assign_targets_to_anchors(
-            [anchors], [{"boxes": boxes, "is_complete": torch.tensor(complete)}]
-        )[0][0].tolist()
-        for complete in (True, False)
-    }
-    assert labels == {True: [1, 0, 0], False: [1, 0, -1]}
