@@ -45,7 +45,12 @@ class SkilledSegmenter(DiscSegmenter):
         self.model_id = f"{skill % 2**64:016x}"
 
     def embed(self, image_HWC: NDArray[np.uint8]) -> Embedding:
-        embedding = super().embed(image_HWC)
+        return self._own(super().embed(image_HWC))
+
+    def embedding_from_bytes(self, data: bytes) -> Embedding:
+        return self._own(super().embedding_from_bytes(data))
+
+    def _own(self, embedding: Embedding) -> Embedding:
         object.__setattr__(embedding, "model_id", self.model_id)
         return embedding
 
