@@ -6,10 +6,26 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
-def run_command(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds and the most megabytes (10^6 bytes) of a `mask-engine` command.
+@dataclass(frozen=True)
+class Cost:
+    """What a command took.
+
+    Attributes:
+        seconds: of the clock.
+        processor_seconds: of all cores: other work on the machine changes it little.
+        peak_mb: most memory, in megabytes (10^6 bytes).
+    """
+
+    seconds: float
+    processor_seconds: float
+    peak_mb: float
+
+
+def run_command(command: Sequence[str]) -> Cost:
+    """Runs a `mask-engine` command to its end.
 
     Raises:
         SystemExit: the command failed.
@@ -22,4 +38,8 @@ def run_command(command: Sequence[str]) -> tuple[float, float]:
     if status:
         raise SystemExit(f"`mask-engine {' '.join(command)}` ended with {status}")
     bytes_a_unit = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - begun, usage.ru_maxrss * bytes_a_unit / 1e6
+    return Cost(
+        seconds=time.perf_counter() - begun,
+        processor_seconds=usage.ru_utime + usage.ru_stime,
+        peak_mb=usage.ru_maxrss * bytes_a_unit / 1e6,
+    )

@@ -38,20 +38,21 @@ def _measured(size_hw: tuple[int, int], most_mb: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mask-engine-bench-") as folder:
         file, out = Path(folder) / "photo.jpg", Path(folder) / "run"
         Image.fromarray(photo(size_hw)).save(file, quality=90)
-        seconds, peak_mb = run_command(["auto", str(file), "--out", str(out)])
+        cost = run_command(["auto", str(file), "--out", str(out)])
         summary = json.loads((out / "summary.json").read_text())
+    verdict = "met" if cost.peak_mb <= most_mb else "MISSED"
     megapixels = size_hw[0] * size_hw[1] / 1e6
     print(
-        f"{megapixels:6.1f} megapixels  {summary['masks']:4} masks  {seconds:6.1f} s  "
-        f"{peak_mb:6.0f} MB at most, bar {most_mb} MB: {'met' if peak_mb <= most_mb else 'MISSED'}",
+        f"{megapixels:6.1f} megapixels  {summary['masks']:4} masks  {cost.seconds:6.1f} s  "
+        f"{cost.peak_mb:6.0f} MB at most, bar {most_mb} MB: {verdict}",
         flush=True,
     )
     return {
         "photo": f"{size_hw[0]}x{size_hw[1]}",
         "masks": summary["masks"],
         "failed": summary["failed"],
-        "seconds": seconds,
-        "peak_mb": peak_mb,
+        "seconds": cost.seconds,
+        "peak_mb": cost.peak_mb,
         "bar_mb": most_mb,
     }
 
