@@ -103,9 +103,14 @@ def candidates_in_crop(
 def without_duplicates(
     ranked: Sequence[Candidate], max_iou: float, reason: str, tally: Tally
 ) -> list[Candidate]:
-    """Box NMS over candidates, the best first; the others are counted under `reason`."""
+    """Box NMS over candidates, the best first; the others are counted under `reason`.
+
+    Boxes reach to the last pixels, not behind them, as in the released code: of small boxes, IoU
+    is another.
+    """
     boxes = np.array([candidate.box_xyxy for candidate in ranked], np.float64).reshape(-1, 4)
-    kept = keep_by_box_nms(boxes, np.arange(len(ranked)), max_iou)
+    to_last_pixels = boxes - (0, 0, 1, 1)
+    kept = keep_by_box_nms(to_last_pixels, np.arange(len(ranked)), max_iou)
     tally.drop(reason, len(ranked) - len(kept))
     return [ranked[i] for i in kept]
 
