@@ -10,7 +10,8 @@ import { defineConfig, type Plugin } from "vite";
 
 const OUT = "../engine/page/static";
 const RUNTIME = "node_modules/onnxruntime-web/dist";
-const WASM = "ort-wasm-simd-threaded";
+// On the processor, and on the graphics card: a browser loads one of them.
+const BUILDS = ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi"];
 
 function filesBelow(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true })
@@ -35,23 +36,35 @@ function runtimeAndDigest(): Plugin {
     name: "runtime-and-digest",
     closeBundle() {
       mkdirSync(join(OUT, "runtime"), { recursive: true });
-      const packed = gzipSync(readFileSync(join(RUNTIME, `${WASM}.wasm`)), { level: 9 });
-      packed[9] = 255; // the gzip header's operating system: unknown, so that builds agree
-      writeFileSync(join(OUT, "runtime", `${WASM}.wasm.gz`), packed);
-      const script = readFileSync(join(RUNTIME, `${WASM}.mjs`));
-      writeFileSync(join(OUT, "runtime", `${WASM}.mjs`), script);
+      for (const build of BUILDS) {
+        const packed = gzipSync(readFileSync(join(RUNTIME, `${build}.wasm`)), { level: 9 });
+        packed[9] = 255; // the gzip header's operating system: unknown, so that builds agree
+        writeFileSync(join(OUT, "runtime", `${build}.wasm.gz`), packed);
+        const script = readFileSync(join(RUNTIME, `${build}.mjs`));
+        writeFileSync(join(OUT, "runtime", `${build}.mjs`), script);
+      }
       writeFileSync(join(OUT, "sources.sha256"), `${sourcesDigest()}\n`);
     },
   };
+}
+
+function runtimeScript(name: string): string {
+  return join(import.meta.dirname, RUNTIME, name);
 }
 
 export default defineConfig({
   base: "./",
   plugins: [runtimeAndDigest()],
   resolve: {
-    alias: { "onnxruntime-web": join(import.meta.dirname, RUNTIME, "ort.wasm.min.mjs") },
+    alias: [
+      { find: /^onnxruntime-web$/, replacement: runtimeScript("ort.wasm.min.mjs") },
+      { find: /^onnxruntime-web\/jspi$/, replacement: runtimeScript("ort.jspi.min.mjs") },
+    ],
   },
-  worker: { format: "es", rollupOptions: { output: { entryFileNames: "[name].js" } } },
+  worker: {
+    format: "es",
+    rollupOptions: { output: { entryFileNames: "[name].js", chunkFileNames: "[name].js" } },
+  },
   build: {
     outDir: OUT,
     emptyOutDir: true,

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from engine.annotate.collecting import GivenMasks
+from engine.annotate.logging_clicks import LoggedClicks
 from engine.annotate.protocol import read_work
 from engine.annotate.queue import Queue
 from engine.annotate.settings import AnnotateRun
@@ -35,6 +36,7 @@ class Annotating:
         photos: by id, in the order they are given out.
         work: everybody's.
         given: masks that photos begin with.
+        clicks: where they are logged.
         finished: called when a photo was finished.
     """
 
@@ -44,12 +46,14 @@ class Annotating:
         photos: Mapping[str, ImageRef],
         work: WorkFolder,
         given: GivenMasks,
+        clicks: LoggedClicks,
         *,
         finished: Callable[[], None],
     ) -> None:
         self._photos = photos
         self._work = work
         self._given = given
+        self._clicks = clicks
         self._given_lock = threading.Lock()
         self._queue = Queue(list(photos.values()), work, settings.annotators)
         self._finished = finished
@@ -111,7 +115,9 @@ class Annotating:
         work = read_work(body)
         try:
             kept = self._work.save(image_id, work)
-        except MaskEngineError as error:
+            # Of the work that counts, so that a page which sends again has them logged at last.
+            self._clicks.take(image_id, self._work.find(image_id, work.annotator) or work)
+        except (MaskEngineError, OSError) as error:
             raise RequestError(503, f"it could not be saved: {error}") from None
         if kept and work.done:
             self._finished()

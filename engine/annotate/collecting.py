@@ -6,11 +6,13 @@ and repeated at any moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
+from engine.annotate.logging_clicks import click_entries
 from engine.annotate.protocol import SentMask, SentWork
 from engine.annotate.settings import AnnotateRun
 from engine.annotate.work_folder import WorkFolder
@@ -38,9 +40,9 @@ from stages import rle
 from stages.cleanup import MaskPatch
 from stages.records import ImageRef, MaskRecord
 
-PROJECT: Final = "annotate"
 Json = dict[str, Any]
 Given = Mapping[str, MaskRecord]
+EntriesOf = Callable[[SentWork], list[ClickEntry]]
 
 
 def open_annotated(settings: AnnotateRun, source_name: str) -> CollectedRun:
@@ -113,7 +115,10 @@ def _new_answers(
         done = [one for one in work.of(image) if one.done]
         if image not in photos or len(done) < settings.annotators:
             continue
-        content = content_of(done[: settings.annotators], given.get(image), model_id, image)
+        entries_of = partial(
+            click_entries, project=settings.project, image_id=image, model_id=model_id
+        )
+        content = content_of(done[: settings.annotators], given.get(image), entries_of)
         fingerprint, known = content.fingerprint(), kept.get(image)
         if known is None:
             yield Answer(photos[image], 0, fingerprint, content.to_text())
@@ -121,10 +126,10 @@ def _new_answers(
             yield Answer(photos[image], known.revision + 1, fingerprint, content.to_text())
 
 
-def content_of(done: list[SentWork], given: Given, model_id: str, image_id: str) -> Content:
+def content_of(done: list[SentWork], given: Given, entries_of: EntriesOf) -> Content:
     """An answer in the form that Label Studio's have, so that one code makes records of both."""
     return Content(
-        drawings=[_drawing(work, given, model_id, image_id) for work in done],
+        drawings=[_drawing(work, given, entries_of(work)) for work in done],
         before={
             id_: Before(mask.mask_id, None, mask.segmentation.counts) for id_, mask in given.items()
         },
@@ -132,12 +137,11 @@ def content_of(done: list[SentWork], given: Given, model_id: str, image_id: str)
     )
 
 
-def _drawing(work: SentWork, given: Given, model_id: str, image_id: str) -> Drawing:
+def _drawing(work: SentWork, given: Given, entries: list[ClickEntry]) -> Drawing:
     masks = [mask for mask in work.masks if mask.verdict != "reject"]
     regions = [region for mask in masks if (region := _region(mask, given)) is not None]
     if work.exhaustive:
         regions.append(_exhaustive())
-    entries = click_entries(work, model_id, image_id)
     ended = datetime.fromtimestamp(work.ended or 0.0, UTC)
     return Drawing(
         annotator=work.annotator,
@@ -146,40 +150,8 @@ def _drawing(work: SentWork, given: Given, model_id: str, image_id: str) -> Draw
         result=regions,
         efforts=effort_by_region(entries, {mask.id for mask in masks}),
         at=ended.isoformat(),
+        looked=work.looked,
     )
-
-
-def click_entries(work: SentWork, model_id: str, image_id: str) -> list[ClickEntry]:
-    """A person's clicks on a photo as the log has them."""
-    openings = [
-        ClickEntry(
-            at=at,
-            project=PROJECT,
-            task=image_id,
-            image_id=image_id,
-            prompt=None,
-            region_id=None,
-            model_id=model_id,
-            milliseconds=0.0,
-        )
-        for at in work.opened
-    ]
-    clicks = [
-        ClickEntry(
-            at=click.at,
-            project=PROJECT,
-            task=image_id,
-            image_id=image_id,
-            prompt=click.prompt.as_record(),
-            region_id=click.region_id,
-            model_id=model_id,
-            milliseconds=click.milliseconds,
-            prompt_ids=(click.object_id,),
-            predicted_iou=click.predicted_iou,
-        )
-        for click in work.clicks
-    ]
-    return sorted([*openings, *clicks], key=lambda entry: entry.at)
 
 
 def _region(mask: SentMask, given: Given) -> Json | None:

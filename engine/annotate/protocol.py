@@ -97,6 +97,7 @@ class SentWork(_Sent):
     Attributes:
         opened: seconds since 1970 when the photo was opened, each time that it was.
         seconds: that it was looked at, over all times.
+        looked: seconds that each mask which was there before was the one under judgement.
         done: how it ended, or None while it goes on.
         ended: seconds since 1970 of that.
     """
@@ -106,6 +107,9 @@ class SentWork(_Sent):
     clicks: list[SentClick] = Field(default_factory=list, max_length=100_000)
     opened: list[Finite] = Field(max_length=10_000)
     seconds: Finite = Field(ge=0)
+    looked: dict[Id, Annotated[Finite, Field(ge=0)]] = Field(
+        default_factory=dict, max_length=MOST_MASKS
+    )
     exhaustive: bool = False
     done: Literal["complete", "skip"] | None = None
     ended: Finite | None = None

@@ -15,10 +15,12 @@ from starlette.concurrency import run_in_threadpool
 
 from engine.annotate.app import Annotating
 from engine.annotate.collecting import GivenMasks, collect_finished, open_annotated
+from engine.annotate.logging_clicks import LoggedClicks
 from engine.annotate.settings import AnnotateRun
 from engine.annotate.work_folder import WorkFolder
 from engine.backend.credentials import Credentials
 from engine.backend.server import listen, serve_app
+from engine.clicks.log import open_click_log
 from engine.page.app import Json, Photos, build_page
 from engine.page.browser_model import browser_model
 from engine.page.looking import Looking, SegmenterFactory
@@ -110,9 +112,12 @@ def build_annotating(
     backend = settings.page.as_backend(settings.source, settings.source_name)
     looking = Looking(backend, shelf, segmenter=segmenter)
     work = WorkFolder(Folder(settings.out))
+    log = open_click_log(settings.click_log, setting="click_log")
+    clicks = LoggedClicks(log, settings.project, looking.model_id)
+    clicks.catch_up(work)
     collector = Collector(settings, photos, work, looking.model_id, told)
     annotating = Annotating(
-        settings, photos, work, GivenMasks.of(settings), finished=collector.finished
+        settings, photos, work, GivenMasks.of(settings), clicks, finished=collector.finished
     )
     routes = [*Photos(shelf, looking).routes(), *annotating.routes()]
     app = build_page(

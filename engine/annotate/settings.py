@@ -45,6 +45,11 @@ class AnnotateRun(AssistRun):
     hint_seconds: float = Field(
         default=30.0, gt=0, description="After so long on one mask, the page gives a hint."
     )
+    click_log: str = Field(
+        default="clicks",
+        min_length=1,
+        description="Folder of the log of prompts, the click backend's own if nobody says more.",
+    )
     page: PageSettings = Field(
         default_factory=PageSettings, description="Where the page is served, and its model."
     )

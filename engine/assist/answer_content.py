@@ -40,6 +40,8 @@ class Drawing:
         result: regions and choices, as the server gives them.
         efforts: what regions cost that were made by clicking, by region id.
         at: when it was submitted last, as the server says.
+        looked: seconds spent on each of the masks that the task began with, where somebody
+            measured them one by one.
     """
 
     annotator: str
@@ -48,6 +50,7 @@ class Drawing:
     result: Sequence[Json]
     efforts: Mapping[str, RegionEffort] = field(default_factory=dict)
     at: str = ""
+    looked: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ def _drawing_fields(drawing: Drawing) -> Json:
     plain = {
         name: getattr(drawing, name) for name in ("annotator", "lead_seconds", "skipped", "at")
     }
-    return {**plain, "result": drawing.result, "efforts": efforts}
+    # Left out where nobody measured it: answers that are kept already look the same as ever.
+    looked = {"looked": dict(drawing.looked)} if drawing.looked else {}
+    return {**plain, **looked, "result": drawing.result, "efforts": efforts}
 
 
 def _drawing(fields: Json) -> Drawing:

@@ -38,7 +38,7 @@ def reviews_of(content: Content, image_id: str) -> Iterator[ReviewRecord]:
                     image_id=image_id,
                     verdict=verdict_on(region, mask, drawing),
                     annotator=drawing.annotator,
-                    seconds=None,
+                    seconds=drawing.looked.get(region),
                     at=_time_of(drawing.at),
                 )
 

@@ -23,7 +23,7 @@ from engine.backend.model_threads import SegmenterOnTwoThreads
 from engine.backend.photo_door import AllowedPlaces, PhotoDoor
 from engine.backend.service import ClickService
 from engine.backend.settings import BackendSettings
-from engine.clicks.log import ClickLog
+from engine.clicks.log import open_click_log
 from model.errors import ConfigurationError
 from model.segmenter import PromptableSegmenter
 from pipelines.embedding_store import EmbeddingStore
@@ -86,7 +86,7 @@ def build_backend(
             memory_bytes=settings.memory_bytes,
         ),
         door,
-        ClickLog(_writable(settings.click_log)),
+        open_click_log(settings.click_log, setting="--clicks"),
     )
     app = build_app(service, credentials, max_body_bytes=settings.max_body_mib * 2**20)
     return Backend(app, credentials, model.model_id, photos)
@@ -150,19 +150,6 @@ def _store(settings: BackendSettings, model_id: str) -> EmbeddingStore | None:
     if settings.store is None:
         return None
     return EmbeddingStore(settings.store, model_id, max_bytes=settings.store_bytes)
-
-
-def _writable(folder: str) -> Path:
-    """The log's folder, made now: a mask without its prompts in the log would have no history."""
-    path = Path(folder).expanduser()
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: the log of prompts cannot be kept there ({error.strerror}); give another "
-            "folder with --clicks"
-        ) from None
-    return path
 
 
 def _warm_up(model: PromptableSegmenter) -> None:

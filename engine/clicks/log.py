@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model.errors import ConfigurationError
 from stages.records import PromptRecord
 
 LOGGER = logging.getLogger(__name__)
@@ -120,6 +121,27 @@ class ClickLog:
 
     def _path(self, project: str, task: str) -> Path:
         return self._folder / f"project-{_safe(project)}" / f"task-{_safe(task)}.jsonl"
+
+
+def open_click_log(folder: str, *, setting: str) -> ClickLog:
+    """The log in a folder that is made now: a mask without its prompts would have no history.
+
+    Args:
+        folder: where it is; `~` is the user's home.
+        setting: that names it, for the message.
+
+    Raises:
+        ConfigurationError: if it cannot be kept there.
+    """
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: the log of prompts cannot be kept there ({error.strerror}); give another "
+            f"folder with {setting}"
+        ) from None
+    return ClickLog(path)
 
 
 def _entries(path: Path) -> Iterator[ClickEntry]:

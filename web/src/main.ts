@@ -3,6 +3,8 @@ import "./style.css";
 import { Demo } from "./demo";
 import { missingInBrowser } from "./files/photo";
 import { Model } from "./model/client";
+import type { ModelFacts } from "./model/protocol";
+import type { Wanted } from "./model/runtime";
 import { readSettings } from "./server";
 import { byId, icon } from "./ui/dom";
 import { Keyboard, type Action } from "./ui/keyboard";
@@ -24,8 +26,10 @@ async function start(): Promise<void> {
   workspace.labels = settings.labels;
   const keyboard = new Keyboard(byId("stage"));
   drawButtons(workspace, keyboard);
-  const facts = await model.load(here(settings.model), here("runtime/"));
+  const facts = await model.load(here(settings.model), here("runtime/"), wantedCompute());
   busy("");
+  byId("computing").textContent = computingText(facts);
+  document.body.dataset.compute = facts.compute;
   document.body.dataset.model = facts.modelId;
   if (settings.mode === "annotate") {
     const { Annotating } = await import("./annotate/annotating");
@@ -37,6 +41,18 @@ async function start(): Promise<void> {
   const demo = new Demo(workspace, settings, facts);
   keyboard.use([...commonActions(workspace, keyboard), ...demo.actions()]);
   await demo.openFromAddress();
+}
+
+/** What the address asks for, such as `#compute=wasm`; else whatever is there. */
+function wantedCompute(): Wanted {
+  const asked = new URLSearchParams(location.hash.slice(1)).get("compute");
+  return asked === "webgpu" || asked === "wasm" ? asked : "auto";
+}
+
+function computingText({ compute, threads, why }: ModelFacts): string {
+  if (compute === "webgpu") return "Computed on the graphics card (WebGPU).";
+  const share = threads > 1 ? `${threads} threads` : "one thread";
+  return `Computed on the processor, ${share}. ${why}`.trim();
 }
 
 function drawButtons(workspace: Workspace, keyboard: Keyboard): void {

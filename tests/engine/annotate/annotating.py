@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from engine.annotate.protocol import SentWork
 from engine.annotate.serving import AnnotatingRun, build_annotating
 from engine.annotate.settings import AnnotateRun
+from engine.clicks.log import ClickEntry, ClickLog
 from pipelines.shards import read_rows
 from stages import rle
 from stages.records import ImageRef, ImageRow
@@ -38,6 +39,13 @@ class Served:
     def put(self, image_id: str, work: dict[str, Any]) -> Any:
         return self.client.put(f"/api/work/{image_id}", json=work)
 
+    @property
+    def click_log(self) -> ClickLog:
+        return ClickLog(self.settings.click_log)
+
+    def log(self, image_id: str) -> list[ClickEntry]:
+        return self.click_log.entries(self.settings.project, image_id)
+
     def rows(self) -> list[ImageRow]:
         return rows_of(self.settings.out)
 
@@ -51,7 +59,8 @@ def serve(tmp_path: Path, *, count: int = 3, **settings: Any) -> Served:
     source = tmp_path / "photos"
     if not source.exists():
         make_photos(source, count=count)
-    run = AnnotateRun(source=str(source), out=str(tmp_path / "run"), **settings)
+    places = {"source": str(source), "out": str(tmp_path / "run")}
+    run = AnnotateRun(**places, click_log=str(tmp_path / "clicks"), **settings)
     served = build_annotating(
         run,
         CREDENTIALS,

@@ -78,6 +78,48 @@ def test_unfinished_work_is_given_back_and_not_collected(tmp_path):
     assert back["work"]["masks"][0]["segmentation"] == mask_counts(2, 3, 10, 8)
 
 
+def logged(served, photo):
+    return [(entry.at, entry.region_id, entry.clicks) for entry in served.log(photo)]
+
+
+ALL_CLICKS = [(100.0, None, 0), (104.0, "a1", 1), (106.0, "a2", 2)]
+
+
+def test_clicks_are_in_the_log_of_prompts_once_however_often_work_is_sent(tmp_path):
+    served = serve(tmp_path)
+    photo = served.next()["photo"]["id"]
+    served.put(photo, make_work(clicks=make_work()["clicks"][:1]))
+    served.put(photo, make_work())
+    finish(served)
+    assert logged(served, photo) == ALL_CLICKS
+    again = serve(tmp_path)
+    again.put(photo, make_work(done="complete", ended=112.0))
+    assert logged(again, photo) == ALL_CLICKS
+    assert {entry.model_id for entry in again.log(photo)} == {again.run.collector.model_id}
+
+
+def test_clicks_that_a_killed_server_saved_and_did_not_log_are_logged_by_the_next(tmp_path):
+    served = serve(tmp_path)
+    photo = finish(served)
+    (log,) = served.click_log.folder.rglob("*.jsonl")
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(lines[0] + lines[1][:20])  # killed in the middle of a line
+    assert sorted(logged(serve(tmp_path), photo)) == ALL_CLICKS
+
+
+def test_work_whose_clicks_cannot_be_logged_is_sent_again_until_they_are(tmp_path):
+    served = serve(tmp_path)
+    photo = served.next()["photo"]["id"]
+    blocked = served.click_log.folder / "project-annotate"
+    blocked.write_text("in the way")
+    answer = served.put(photo, make_work(done="complete", ended=112.0))
+    assert answer.status_code == 503
+    assert "could not be saved" in answer.json()["error"]
+    blocked.unlink()
+    assert served.put(photo, make_work(done="complete", ended=112.0)).status_code == 200
+    assert logged(served, photo) == ALL_CLICKS
+
+
 def test_a_skipped_photo_is_a_row_that_says_so(tmp_path):
     served = serve(tmp_path)
     finish(served, done="skip", masks=[])
@@ -125,6 +167,7 @@ def test_verdicts_become_reviews_and_masks_left_alone_stay_the_very_records(tmp_
             corrected,
             {"id": small, "verdict": "reject"},
         ],
+        looked={largest: 2.5, middle: 7.25},
         done="complete",
         ended=112.0,
     )
@@ -136,8 +179,13 @@ def test_verdicts_become_reviews_and_masks_left_alone_stay_the_very_records(tmp_
     (changed,) = [mask for mask in kept.values() if mask.derived_from == middle]
     assert changed.edited_px == 8
     assert small not in kept
-    verdicts = {r.mask_id: r.verdict for r in read_reviews(Folder(served.settings.out))}
-    assert verdicts == {largest: "accept", middle: "fix", small: "reject"}
+    reviews = read_reviews(Folder(served.settings.out))
+    verdicts = {review.mask_id: (review.verdict, review.seconds) for review in reviews}
+    assert verdicts == {
+        largest: ("accept", 2.5),
+        middle: ("fix", 7.25),
+        small: ("reject", None),  # nobody measured it
+    }
 
 
 def test_given_masks_come_the_most_prominent_first(tmp_path, begun):
@@ -162,6 +210,7 @@ def test_given_masks_come_the_most_prominent_first(tmp_path, begun):
             "masks.0.segmentation: Value error, a mask of",
         ),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
+        ({"looked": {"a": -1}}, "looked.a: Input should be greater than or equal to 0"),
         ({"done": "maybe"}, "done: Input should be 'complete' or 'skip'"),
     ],
 )

@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.engine.annotate.annotating import rows_of
+from engine.annotate.serving import build_annotating
+from engine.annotate.settings import AnnotateRun
+from engine.clicks.log import ClickLog
+from pipelines.reviews import read_reviews
+from pipelines.storage import Folder
+from tests.engine.annotate.annotating import make_work, mask_counts, rows_of, serve
+from tests.engine.page.pages import CREDENTIALS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -31,6 +37,8 @@ class Server:
         self._config = folder / "annotate.yaml"
         page = {"port": port, "credentials": str(folder / "credentials.json")}
         settings = {"source": str(folder / "photos"), "out": self.out, "page": page}
+        self.log = ClickLog(folder / "clicks")
+        settings["click_log"] = str(self.log.folder)
         self._config.write_text(yaml.safe_dump(settings))
         self._environment = {**os.environ, "MASK_ENGINE_CACHE": str(cache)}
         self._process: subprocess.Popen[str] | None = None
@@ -124,3 +132,44 @@ def test_three_photos_come_into_shards_once_whatever_dies(chromium_program, serv
         assert (mask.annotator, mask.clicks, mask.seconds_from) == ("Ada", 1, "clicks")
         assert 0 < mask.seconds < 600
         assert len(mask.prompt.points_xy) == 1
+        logged = server.log.entries("annotate", row.ref.image_id)
+        assert [entry.clicks for entry in logged if not entry.is_opening] == [1]
+
+
+def test_a_judged_mask_has_the_seconds_it_was_looked_at(chromium_program, graphs, tmp_path):
+    from playwright.sync_api import expect
+
+    from tests.engine.page.in_browser import MaskPage, chromium, served
+
+    first = serve(tmp_path, count=1)
+    large, small = mask_counts(2, 3, 30, 30), mask_counts(40, 30, 9, 9)
+    masks = [{"id": "a", "segmentation": large}, {"id": "b", "segmentation": small}]
+    work = make_work(masks=masks, clicks=[], done="complete", ended=112.0)
+    first.put(first.photos[0].image_id, work)
+    first.run.collector.collect()
+    verifying = AnnotateRun(
+        source=first.settings.source,
+        out=str(tmp_path / "verify"),
+        kind="verify",
+        masks=first.settings.out,
+        click_log=str(tmp_path / "clicks"),
+    )
+    app = build_annotating(verifying, CREDENTIALS, graphs, told=lambda line: None).app
+    with served(app, CREDENTIALS) as address, chromium(chromium_program) as page:
+        person = MaskPage(page).enter(address)
+        page.get_by_label("Your name").fill("Ada")
+        person.press("Enter")
+        judged = page.locator(".judged")
+        expect(judged).to_have_text("0 of 2 masks judged")
+        page.wait_for_timeout(700)
+        person.press("y")
+        expect(judged).to_have_text("1 of 2 masks judged")
+        person.press("n")
+        person.press("p")
+        expect(page.locator("#progress")).to_have_text(re.compile("1 of 1 photos done"))
+    largest, smallest = sorted(rows_of(first.settings.out)[0].masks, key=lambda mask: -mask.area)
+    reviews = {review.mask_id: review for review in read_reviews(Folder(verifying.out))}
+    assert reviews[largest.mask_id].verdict == "accept"
+    assert 0.6 < reviews[largest.mask_id].seconds < 300
+    assert reviews[smallest.mask_id].verdict == "reject"
+    assert 0 < reviews[smallest.mask_id].seconds < 300

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -43,10 +43,10 @@ def served(app: ASGIApp, credentials: Credentials) -> Iterator[str]:
 
 
 @contextmanager
-def chromium(program: str, **options: Any) -> Iterator[Page]:
+def chromium(program: str, *, flags: Sequence[str] = (), **options: Any) -> Iterator[Page]:
     """An empty page; what goes wrong in it goes wrong here."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
         try:
             page = browser.new_context(**({"viewport": WINDOW} | options)).new_page()
             page.set_default_timeout(PATIENCE_MS)
@@ -145,7 +145,7 @@ class MaskPage:
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
 
 
-ASK_WORKER: Final = """async ([features, hw, inputSize, prompts]) => {
+ASK_WORKER: Final = """async ([features, hw, inputSize, prompts, wanted]) => {
   const worker = new Worker('worker.js', { type: 'module' });
   let id = 0;
   const ask = (kind, args) => new Promise((resolve, reject) => {
@@ -159,7 +159,7 @@ ASK_WORKER: Final = """async ([features, hw, inputSize, prompts]) => {
     worker.postMessage({ id: mine, kind, args });
   });
   const here = new URL('.', location.href).href;
-  await ask('load', { model: here + 'model/', runtime: here + 'runtime/', threads: 2 });
+  await ask('load', { model: here + 'model/', runtime: here + 'runtime/', threads: 2, wanted });
   const bytes = Uint8Array.from(atob(features), (letter) => letter.charCodeAt(0));
   const geometry = { height: hw[0], width: hw[1], inputSize };
   await ask('features', { features: new Float32Array(bytes.buffer), geometry });
@@ -185,10 +185,11 @@ def ask_worker(
     size_hw: tuple[int, int],
     input_size: int,
     prompts: list[Any],
+    wanted: str = "wasm",
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Speaks with the page's own worker: logits (4, h, w) and predicted IoU (4,) of each prompt."""
     encoded = base64.b64encode(features.tobytes()).decode()
-    answers = page.evaluate(ASK_WORKER, [encoded, list(size_hw), input_size, prompts])
+    answers = page.evaluate(ASK_WORKER, [encoded, list(size_hw), input_size, prompts, wanted])
     side = input_size // 4
     return [
         (np.array(logits, np.float32).reshape(4, side, side), np.array(iou, np.float32))

@@ -8,6 +8,7 @@ import { busy, failed, messageOf, progressText, settled, tip } from "../ui/notic
 import type { Workspace } from "../workspace";
 import { Ahead } from "./ahead";
 import { Clock } from "./clock";
+import { Looked } from "./looked";
 import { askNext, Saving } from "./saving";
 import { objectsOf, wireMasks, type Next, type WireClick, type WireWork } from "./wire";
 import { askName } from "./who";
@@ -23,6 +24,7 @@ export class Annotating {
   private current: string | null = null;
   private warned = false;
   private readonly clock = new Clock();
+  private readonly looked = new Looked(this.clock);
   private readonly ahead = new Ahead();
   private readonly saving: Saving;
 
@@ -103,6 +105,7 @@ export class Annotating {
       this.ended = null;
       this.warned = false;
       this.clock.begin(work?.seconds ?? 0);
+      this.looked.begin(work?.looked ?? {});
       this.workspace.open(photo, geometry, objectsOf(next));
       this.entry = next.photo;
       document.body.dataset.photo = "open";
@@ -126,6 +129,7 @@ export class Annotating {
     this.done = null;
     this.ended = null;
     this.clock.begin(0);
+    this.looked.begin({});
     byId("photo-name").textContent = entry.name;
     this.drawQueue();
     failed(`${messageOf(error)}. Skip it with S.`);
@@ -164,6 +168,7 @@ export class Annotating {
         clicks: this.clicks,
         opened: this.opened,
         seconds: this.clock.seconds,
+        looked: this.looked.seconds,
         exhaustive: this.exhaustive,
         done: this.done,
         ended: this.ended,
@@ -188,6 +193,7 @@ export class Annotating {
 
   private changed(): void {
     if (!this.entry) return;
+    this.looked.at(this.underJudgement());
     this.drawQueue();
     this.saving.soon();
   }
@@ -196,6 +202,13 @@ export class Annotating {
 
   private undecided(): MaskObject[] {
     return this.workspace.history.state.objects.filter((one) => one.origin === "given" && !one.verdict);
+  }
+
+  /** The given mask that is looked at or corrected now; none while a new one is made. */
+  private underJudgement(): string | null {
+    const { draft } = this.workspace.history.state;
+    if (draft) return draft.corrects?.origin === "given" ? draft.corrects.id : null;
+    return this.undecided().find((one) => one.id === this.current)?.id ?? null;
   }
 
   private judge(verdict: "accept" | "reject"): void {
@@ -215,6 +228,7 @@ export class Annotating {
     let next = among[(place + by + among.length) % Math.max(1, among.length)];
     if (place < 0) next = among.find((one) => given.indexOf(one) > before) ?? among[0];
     this.current = next?.id ?? null;
+    this.looked.at(this.underJudgement());
     this.workspace.highlight(this.current);
     this.drawQueue();
   }

@@ -34,6 +34,8 @@ export interface WireWork {
   readonly clicks: readonly WireClick[];
   readonly opened: readonly number[];
   readonly seconds: number;
+  /** Seconds that each given mask was the one under judgement. */
+  readonly looked: Readonly<Record<string, number>>;
   readonly exhaustive: boolean;
   readonly done: "complete" | "skip" | null;
   readonly ended: number | null;

@@ -1,6 +1,7 @@
 // The page's side of the worker: every request is a promise.
 import type { Answer, Earlier, Kind, ModelFacts, Opened, Prompt, Reply, Requests } from "./protocol";
 import type { Geometry } from "./geometry";
+import type { Wanted } from "./runtime";
 
 interface Waiting {
   resolve: (gives: never) => void;
@@ -20,8 +21,8 @@ export class Model {
     this.worker.onerror = (event) => this.failAll(event.message || "the model's worker broke");
   }
 
-  load(model: string, runtime: string): Promise<ModelFacts> {
-    return this.request("load", { model, runtime, threads: usableThreads() });
+  load(model: string, runtime: string, wanted: Wanted): Promise<ModelFacts> {
+    return this.request("load", { model, runtime, threads: usableThreads(), wanted });
   }
 
   encode(image: ImageData): Promise<Opened> {

@@ -1,10 +1,11 @@
 // The network's three graphs in onnxruntime-web: encoder and image part once a photo, prompt part
 // once a movement of the pointer.
-import * as ort from "onnxruntime-web";
-import { download, unpacked, type Progress } from "./download";
-import { logitsSide, scaledSize, toInput, type Geometry } from "./geometry";
+import type * as Ort from "onnxruntime-web";
+import { download, type Progress } from "./download";
+import { scaledSize, toInput, type Geometry } from "./geometry";
 import type { Answer, Earlier, ModelFacts, Prompt } from "./protocol";
 import { resize } from "./resize";
+import { choose, loadRuntime, type Choice, type Compute, type Wanted } from "./runtime";
 
 interface Description {
   model_id: string;
@@ -17,52 +18,59 @@ interface Description {
   files: Record<string, { name: string; bytes: number; blake2b: string }>;
 }
 
-type Shared = Record<string, ort.Tensor>;
+type Shared = Record<string, Ort.Tensor>;
 
-const WASM = "ort-wasm-simd-threaded";
+/** The runtime with the graphs that it compiled, by part. */
+interface Compiled {
+  readonly ort: typeof Ort;
+  readonly sessions: ReadonlyMap<string, Ort.InferenceSession>;
+}
+
 // A prompt's positions among the labels of the graph.
 const FIRST_CORNER = 2;
 const SECOND_CORNER = 3;
 const NO_POINT = -1;
 
-/** Feeds the runtime its own files; nothing comes from elsewhere. */
-async function prepareRuntime(folder: string, threads: number, progress: Progress): Promise<void> {
-  const packed = await download(`${folder}${WASM}.wasm.gz`, "1.30.0", progress);
-  ort.env.wasm.wasmBinary = await unpacked(packed);
-  ort.env.wasm.wasmPaths = { mjs: new URL(`${folder}${WASM}.mjs`, self.location.href).href };
-  ort.env.wasm.numThreads = threads;
-}
-
 export class Network {
   private geometry: Geometry | null = null;
-  private features: ort.Tensor | null = null;
+  private features: Ort.Tensor | null = null;
   private plain: Shared | null = null;
   private fed: { key: string; shared: Shared } | null = null;
 
   private constructor(
     private readonly described: Description,
-    private readonly sessions: Map<string, ort.InferenceSession>,
+    private readonly choice: Choice,
+    private readonly compiled: Compiled,
   ) {}
 
   static async load(
     model: string,
-    runtime: string,
+    runtimeFolder: string,
     threads: number,
+    wanted: Wanted,
     told: (bytes: number, of: number) => void,
   ): Promise<Network> {
     const described = (await (await fetch(`${model}model.json`)).json()) as Description;
     const parts = ["prompt", "image", "encoder"].filter((part) => pick(described, part));
     const total = parts.reduce((sum, part) => sum + pick(described, part).bytes, 0);
     let done = 0;
-    const progress = (bytes: number) => told((done += bytes), total);
-    await prepareRuntime(runtime, threads, () => undefined);
-    const sessions = new Map<string, ort.InferenceSession>();
+    const progress: Progress = (bytes) => told((done += bytes), total);
+    const graphs = new Map<string, Uint8Array>();
     for (const part of parts) {
       const file = pick(described, part);
-      const bytes = await download(`${model}${file.name}`, file.blake2b, progress);
-      sessions.set(part, await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }));
+      graphs.set(part, await download(`${model}${file.name}`, file.blake2b, progress));
     }
-    return new Network(described, sessions);
+    const on = async (compute: Compute) =>
+      compile(await loadRuntime(runtimeFolder, compute, threads), compute, graphs);
+    const choice = await choose(wanted);
+    try {
+      return new Network(described, choice, await on(choice.compute));
+    } catch (error) {
+      if (choice.compute === "wasm") throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      const why = `The graphics card did not take the model: ${reason}`;
+      return new Network(described, { compute: "wasm", why }, await on("wasm"));
+    }
   }
 
   get facts(): ModelFacts {
@@ -70,8 +78,9 @@ export class Network {
       modelId: this.described.model_id,
       architecture: this.described.architecture,
       inputSize: this.described.input_size,
-      encodes: this.sessions.has("encoder"),
-      threads: ort.env.wasm.numThreads ?? 1,
+      encodes: this.compiled.sessions.has("encoder"),
+      threads: this.compiled.ort.env.wasm.numThreads ?? 1,
+      ...this.choice,
       predictedIou: this.described.thresholds?.predicted_iou ?? 0.88,
       stability: this.described.thresholds?.stability ?? 0.95,
     };
@@ -88,7 +97,7 @@ export class Network {
   /** Takes features that a server made. */
   async take(features: Float32Array, geometry: Geometry): Promise<Geometry> {
     const side = this.described.input_size / 16;
-    return this.open(new ort.Tensor("float32", features, [1, 256, side, side]), geometry);
+    return this.open(this.tensor(features, [1, 256, side, side]), geometry);
   }
 
   /** Answers a prompt about the photo that is open. */
@@ -97,8 +106,8 @@ export class Network {
     const shared = await this.sharedFor(earlier);
     const [points, labels] = this.tokens(prompt);
     const inputs = {
-      points_xy: new ort.Tensor("float32", points, [1, labels.length, 2]),
-      point_labels: new ort.Tensor("float32", labels, [1, labels.length]),
+      points_xy: this.tensor(points, [1, labels.length, 2]),
+      point_labels: this.tensor(labels, [1, labels.length]),
     };
     const { logits, predicted_iou } = await this.run("prompt", { ...inputs, ...shared });
     return {
@@ -108,7 +117,10 @@ export class Network {
     };
   }
 
-  private async open(features: ort.Tensor, geometry: Geometry): Promise<Geometry> {
+  private async open(features: Ort.Tensor, geometry: Geometry): Promise<Geometry> {
+    release(this.features ? { features: this.features } : null);
+    release(this.plain);
+    release(this.fed?.shared ?? null);
     this.geometry = geometry;
     this.features = features;
     this.fed = null;
@@ -120,6 +132,7 @@ export class Network {
     if (!this.plain) throw new Error("no photo is open");
     if (!earlier) return this.plain;
     if (this.fed?.key !== earlier.key) {
+      release(this.fed?.shared ?? null);
       this.fed = { key: earlier.key, shared: await this.share(earlier.logits) };
     }
     return this.fed.shared;
@@ -129,9 +142,9 @@ export class Network {
     const side = this.described.input_size / 4;
     const earlier = logits ?? new Float32Array(side * side);
     return this.run("image", {
-      features: this.features as ort.Tensor,
-      mask_logits: new ort.Tensor("float32", earlier, [1, 1, side, side]),
-      has_mask: new ort.Tensor("float32", [logits ? 1 : 0], [1]),
+      features: this.features as Ort.Tensor,
+      mask_logits: this.tensor(earlier, [1, 1, side, side]),
+      has_mask: this.tensor(Float32Array.of(logits ? 1 : 0), [1]),
     });
   }
 
@@ -150,27 +163,34 @@ export class Network {
   }
 
   /** Resized, normalised, padded with zeros at the right and the bottom. */
-  private pixels(rgba: Uint8ClampedArray, geometry: Geometry): ort.Tensor {
+  private pixels(rgba: Uint8ClampedArray, geometry: Geometry): Ort.Tensor {
     const scaled = scaledSize(geometry);
     const rgb = resize(rgba, geometry, scaled);
     const side = geometry.inputSize;
     const out = new Float32Array(3 * side * side);
     for (let channel = 0; channel < 3; channel++) {
-      const mean = this.described.pixel_mean[channel];
-      const std = this.described.pixel_std[channel];
+      const normal = this.normalised(channel);
       for (let y = 0; y < scaled.height; y++) {
         const to = channel * side * side + y * side;
-        const from = y * scaled.width;
-        for (let x = 0; x < scaled.width; x++) {
-          out[to + x] = (rgb[(from + x) * 3 + channel] - mean) / std;
-        }
+        let from = y * scaled.width * 3 + channel;
+        for (let x = 0; x < scaled.width; x++, from += 3) out[to + x] = normal[rgb[from]];
       }
     }
-    return new ort.Tensor("float32", out, [1, 3, side, side]);
+    return this.tensor(out, [1, 3, side, side]);
+  }
+
+  /** What each value of a channel becomes. */
+  private normalised(channel: number): Float32Array {
+    const { pixel_mean: mean, pixel_std: std } = this.described;
+    return Float32Array.from({ length: 256 }, (_, value) => (value - mean[channel]) / std[channel]);
+  }
+
+  private tensor(values: Float32Array, dims: number[]): Ort.Tensor {
+    return new this.compiled.ort.Tensor("float32", values, dims);
   }
 
   private async run(part: string, inputs: Shared): Promise<Shared> {
-    const session = this.sessions.get(part);
+    const session = this.compiled.sessions.get(part);
     if (!session) throw new Error(`this model has no ${part} for the browser`);
     return (await session.run(inputs)) as Shared;
   }
@@ -180,4 +200,25 @@ function pick(described: Description, part: string) {
   return described.files[`${part}.half`] ?? described.files[part];
 }
 
-export { logitsSide };
+/** What passes from one graph to the next stays on the graphics card. */
+async function compile(
+  ort: typeof Ort,
+  compute: Compute,
+  graphs: ReadonlyMap<string, Uint8Array>,
+): Promise<Compiled> {
+  const sessions = new Map<string, Ort.InferenceSession>();
+  for (const [part, bytes] of graphs) {
+    const stays = compute === "webgpu" && part !== "prompt";
+    const options = stays ? { preferredOutputLocation: "gpu-buffer" as const } : {};
+    const providers = { executionProviders: [compute] };
+    sessions.set(part, await ort.InferenceSession.create(bytes, { ...providers, ...options }));
+  }
+  return { ort, sessions };
+}
+
+/** Memory of a graphics card is given back by hand. */
+function release(tensors: Shared | null): void {
+  for (const tensor of Object.values(tensors ?? {})) {
+    if (tensor.location === "gpu-buffer") tensor.dispose();
+  }
+}

@@ -1,5 +1,6 @@
 // What the page and the worker that holds the model say to each other.
 import type { Geometry } from "./geometry";
+import type { Compute, Wanted } from "./runtime";
 
 export interface Prompt {
   /** x, y in pixels of the photo, and 1 for on the object, 0 for not on it. */
@@ -26,6 +27,9 @@ export interface ModelFacts {
   readonly inputSize: number;
   readonly encodes: boolean;
   readonly threads: number;
+  readonly compute: Compute;
+  /** Why not on the graphics card, as a sentence; empty where nobody has to be told. */
+  readonly why: string;
   readonly predictedIou: number;
   readonly stability: number;
 }
@@ -36,7 +40,10 @@ export interface Opened {
 }
 
 export interface Requests {
-  load: { args: { model: string; runtime: string; threads: number }; gives: ModelFacts };
+  load: {
+    args: { model: string; runtime: string; threads: number; wanted: Wanted };
+    gives: ModelFacts;
+  };
   encode: { args: { rgba: Uint8ClampedArray; width: number; height: number }; gives: Opened };
   features: { args: { features: Float32Array; geometry: Geometry }; gives: Opened };
   ask: { args: { prompt: Prompt; earlier: Earlier | null }; gives: Answer };

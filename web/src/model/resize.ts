@@ -48,48 +48,56 @@ function axis(from: number, to: number): Axis {
   return { first, count, weights, taps };
 }
 
+// Below, `Math.imul` and `| 0` tell the compiler that all of it is 32-bit integers: sums of up to
+// 255 << PRECISION_BITS, which fit.
+
 function resizeRows(
   rgba: Uint8ClampedArray,
   size: { width: number; height: number },
   across: Axis,
   width: number,
 ): Uint8Array {
+  const { first, count, weights, taps } = across;
   const out = new Uint8Array(size.height * width * 3);
   const half = 1 << (PRECISION_BITS - 1);
+  let to = 0;
   for (let y = 0; y < size.height; y++) {
+    const row = y * size.width;
     for (let x = 0; x < width; x++) {
-      let at = (y * size.width + across.first[x]) * 4;
-      const weight = x * across.taps;
       let red = half;
       let green = half;
       let blue = half;
-      for (let k = 0; k < across.count[x]; k++, at += 4) {
-        const w = across.weights[weight + k];
-        red += rgba[at] * w;
-        green += rgba[at + 1] * w;
-        blue += rgba[at + 2] * w;
+      let at = (row + first[x]) << 2;
+      const start = x * taps;
+      const stop = start + count[x];
+      for (let k = start; k < stop; k++, at += 4) {
+        const weight = weights[k];
+        red = (red + Math.imul(rgba[at], weight)) | 0;
+        green = (green + Math.imul(rgba[at + 1], weight)) | 0;
+        blue = (blue + Math.imul(rgba[at + 2], weight)) | 0;
       }
-      const to = (y * width + x) * 3;
-      out[to] = red >> PRECISION_BITS;
-      out[to + 1] = green >> PRECISION_BITS;
-      out[to + 2] = blue >> PRECISION_BITS;
+      out[to++] = red >> PRECISION_BITS;
+      out[to++] = green >> PRECISION_BITS;
+      out[to++] = blue >> PRECISION_BITS;
     }
   }
   return out;
 }
 
 function resizeColumns(rgb: Uint8Array, width: number, down: Axis, height: number): Uint8Array {
+  const { first, count, weights, taps } = down;
   const row = width * 3;
   const out = new Uint8Array(height * row);
   const sums = new Int32Array(row);
   for (let y = 0; y < height; y++) {
     sums.fill(1 << (PRECISION_BITS - 1));
-    for (let k = 0; k < down.count[y]; k++) {
-      const from = (down.first[y] + k) * row;
-      const w = down.weights[y * down.taps + k];
-      for (let i = 0; i < row; i++) sums[i] += rgb[from + i] * w;
+    for (let k = 0; k < count[y]; k++) {
+      const from = (first[y] + k) * row;
+      const weight = weights[y * taps + k];
+      for (let i = 0; i < row; i++) sums[i] = (sums[i] + Math.imul(rgb[from + i], weight)) | 0;
     }
-    for (let i = 0; i < row; i++) out[y * row + i] = sums[i] >> PRECISION_BITS;
+    const to = y * row;
+    for (let i = 0; i < row; i++) out[to + i] = sums[i] >> PRECISION_BITS;
   }
   return out;
 }

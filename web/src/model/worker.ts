@@ -22,8 +22,9 @@ async function answer(request: Request): Promise<void> {
 
 async function run(kind: Kind, args: Requests[Kind]["args"]): Promise<unknown> {
   if (kind === "load") {
-    const { model, runtime, threads } = args as Requests["load"]["args"];
-    network = await Network.load(model, runtime, threads, (progress, of) => post({ progress, of }));
+    const { model, runtime, threads, wanted } = args as Requests["load"]["args"];
+    const told = (progress: number, of: number) => post({ progress, of });
+    network = await Network.load(model, runtime, threads, wanted, told);
     return network.facts;
   }
   if (!network) throw new Error("the model is not loaded");
