@@ -234,6 +234,11 @@ export class Workspace implements Gestures, PanelActions {
     return this.nextColour++ % PALETTE.length;
   }
 
+  /** What `takeColour` will give after so many. */
+  colourAhead(places: number): number {
+    return (this.nextColour + places) % PALETTE.length;
+  }
+
   undo(): void {
     this.history.undo();
   }

@@ -97,7 +97,7 @@ export class EverythingPanel {
         stability: one.stability,
         prompt: null,
         label: "",
-        colour: place,
+        colour: this.workspace.colourAhead(place),
         hidden: false,
         draft: null,
         origin: "grid",
