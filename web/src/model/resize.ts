@@ -49,7 +49,7 @@ function axis(from: number, to: number): Axis {
 }
 
 // Below, `Math.imul` and `| 0` tell the compiler that all of it is 32-bit integers: sums of up to
-// 255 << PRECISION_BITS, which fit.
+// 255 << PRECISION_BITS, which fit. A pixel's four bytes are read at once.
 
 function resizeRows(
   rgba: Uint8ClampedArray,
@@ -58,6 +58,7 @@ function resizeRows(
   width: number,
 ): Uint8Array {
   const { first, count, weights, taps } = across;
+  const pixels = new Int32Array(rgba.buffer, rgba.byteOffset, rgba.length >> 2);
   const out = new Uint8Array(size.height * width * 3);
   const half = 1 << (PRECISION_BITS - 1);
   let to = 0;
@@ -67,14 +68,15 @@ function resizeRows(
       let red = half;
       let green = half;
       let blue = half;
-      let at = (row + first[x]) << 2;
+      let at = row + first[x];
       const start = x * taps;
       const stop = start + count[x];
-      for (let k = start; k < stop; k++, at += 4) {
+      for (let k = start; k < stop; k++, at++) {
         const weight = weights[k];
-        red = (red + Math.imul(rgba[at], weight)) | 0;
-        green = (green + Math.imul(rgba[at + 1], weight)) | 0;
-        blue = (blue + Math.imul(rgba[at + 2], weight)) | 0;
+        const pixel = pixels[at];
+        red = (red + Math.imul(pixel & 255, weight)) | 0;
+        green = (green + Math.imul((pixel >> 8) & 255, weight)) | 0;
+        blue = (blue + Math.imul((pixel >> 16) & 255, weight)) | 0;
       }
       out[to++] = red >> PRECISION_BITS;
       out[to++] = green >> PRECISION_BITS;
