@@ -9,6 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.rounds.entries import Entry
 from engine.rounds.ledger import open_ledger
 from engine.rounds.run import Moment, all_steps, run_engine
@@ -53,6 +55,7 @@ def digests(out: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_killed_before_and_after_every_commit_it_ends_as_if_left_alone(tmp_path: Path) -> None:
     data = make_data(tmp_path / "data", pool=2, held_out=2)
     alone = settings_of(data, tmp_path / "alone", rounds=ROUNDS)

@@ -96,6 +96,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(tmp_path: Path) -> 
     assert (expected.read_bytes() == got.read_bytes()) is True, "the weights differ"
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_and_both_end_well(tmp_path: Path) -> None:
     configuration = tmp_path / "run.json"  # JSON is YAML
     configuration.write_text(json.dumps(SMALL))
