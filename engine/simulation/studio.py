@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from engine.evaluation.truth import TruthPhoto, read_truth
 from engine.label_studio.brush import decode_brush
 from engine.label_studio.client import LabelStudio
 from engine.simulation.annotator import AnnotatorParameters, Shown
-from engine.simulation.studio_task import TaskWork, work_on_task
+from engine.simulation.studio_task import Outcome, TaskWork, work_on_task
 from model.errors import ConfigurationError
 from pipelines.answers import read_sent
 from pipelines.sources import source_address
@@ -38,28 +38,16 @@ _NAMESPACE: Final = uuid.UUID("7b3c1a52-5d0e-4a53-9d43-1d2f6f0a8c11")
 
 
 @dataclass
-class Worked:
-    """What a simulated annotator did.
-
-    Attributes:
-        tasks: that it submitted.
-        accepted, drawn, given_up: objects, after clicks.
-        kept, rejected: outlines that tasks began with.
-        clicks: on all objects.
-    """
+class Worked(Outcome):
+    """What a simulated annotator did in all the `tasks` that it submitted."""
 
     tasks: int = 0
-    accepted: int = 0
-    drawn: int = 0
-    given_up: int = 0
-    kept: int = 0
-    rejected: int = 0
-    clicks: int = 0
 
-    def add(self, work: TaskWork) -> None:
+    def add(self, work: Outcome) -> None:
         """Counts one more task."""
         self.tasks += 1
-        for name in ("accepted", "drawn", "given_up", "kept", "rejected", "clicks"):
+        for counted in fields(Outcome):
+            name = counted.name
             setattr(self, name, getattr(self, name) + getattr(work, name))
 
 

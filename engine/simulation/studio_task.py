@@ -38,23 +38,28 @@ class Page(Answers, Protocol):
 
 
 @dataclass
-class TaskWork:
-    """What became of one task.
+class Outcome:
+    """What became of objects.
 
     Attributes:
-        regions: to submit.
         accepted, drawn, given_up: objects, after clicks.
-        kept, rejected: outlines that the task began with.
+        kept, rejected: outlines that a task began with.
         clicks: on all objects.
     """
 
-    regions: list[Json] = field(default_factory=list)
     accepted: int = 0
     drawn: int = 0
     given_up: int = 0
     kept: int = 0
     rejected: int = 0
     clicks: int = 0
+
+
+@dataclass
+class TaskWork(Outcome):
+    """What became of one task, and the `regions` to submit."""
+
+    regions: list[Json] = field(default_factory=list)
 
 
 def work_on_task(
