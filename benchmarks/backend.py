@@ -30,7 +30,8 @@ import numpy as np
 from PIL import Image
 
 from engine.backend.credentials import PASSWORD_VARIABLE, USER_VARIABLE
-from engine.label_studio.brush import encode_brush
+from engine.backend.labels import IMAGE_CONTROL, MASK_CONTROL, OBJECT
+from engine.label_studio.brush import brush_region, encode_brush
 from pipelines.sources import list_photos
 
 SIZE_HW = (1500, 2250)
@@ -163,16 +164,14 @@ def _mask(number: int) -> dict[str, Any]:
     centre = random.integers(0, (width, height)).tolist()
     axes = random.integers(30, 400, 2).tolist()
     cv2.ellipse(mask, centre, axes, float(random.uniform(0, 180)), 0, 360, 1, thickness=-1)
-    return {
-        "id": f"{number:032x}",
-        "type": "brushlabels",
-        "from_name": "mask",
-        "to_name": "image",
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "value": {"format": "rle", "rle": encode_brush(mask), "brushlabels": ["Object"]},
-    }
+    return brush_region(
+        f"{number:032x}",
+        encode_brush(mask),
+        SIZE_HW,
+        control=MASK_CONTROL,
+        shown_on=IMAGE_CONTROL,
+        label=OBJECT,
+    )
 
 
 def _measure(

@@ -31,7 +31,7 @@ from model.network.sam import Sam
 from model.weights_id import weights_id
 
 PHOTOS: Final = Path(__file__).parents[1] / "examples" / "photos"
-TILES: Final = ("coffee.png", "chelsea.png", "astronaut.png", "rocket.jpg", "coins.png", "cell.png")
+TILES: Final = ("coins.png", "coffee.png", "chelsea.png", "astronaut.png", "rocket.jpg", "cell.png")
 INPUT_SIZE: Final = 1024
 VIT_SHARE: Final = 0.02
 

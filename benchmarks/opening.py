@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from engine.assist.connection import connected
 from engine.assist.sending import send
 from engine.backend.labels import IMAGE_CONTROL, MASK_CONTROL, OBJECT, OUTLINE_CONTROL
-from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush import brush_region, encode_brush
 from engine.label_studio.home import Home
 from engine.label_studio.installation import find_program
 from engine.label_studio.outline import polygon_region
@@ -134,17 +134,14 @@ def outline(blob: np.ndarray) -> dict:
 
 def brush(blob: np.ndarray) -> dict:
     """The same mask as a brush region."""
-    height, width = blob.shape
-    return {
-        "id": uuid.uuid4().hex,
-        "type": "brushlabels",
-        "from_name": MASK_CONTROL,
-        "to_name": IMAGE_CONTROL,
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "value": {"format": "rle", "rle": encode_brush(blob), "brushlabels": [OBJECT]},
-    }
+    return brush_region(
+        uuid.uuid4().hex,
+        encode_brush(blob),
+        blob.shape,
+        control=MASK_CONTROL,
+        shown_on=IMAGE_CONTROL,
+        label=OBJECT,
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.backend.label_set_up import LabelSetUp
-from engine.label_studio.brush import encode_brush_patch
+from engine.label_studio.brush import brush_region, encode_brush_patch
 from stages.cleanup import MaskPatch
 
 Json = dict[str, Any]
@@ -34,23 +34,16 @@ class MaskRegion:
 
     def as_json(self, set_up: LabelSetUp) -> Json:
         """The region as the page reads it."""
-        height, width = self.size_hw
         left_top = self.patch.left, self.patch.top
-        return {
-            "id": self.region_id,
-            "type": "brushlabels",
-            "from_name": set_up.mask_control,
-            "to_name": set_up.image_control,
-            "original_width": width,
-            "original_height": height,
-            "image_rotation": 0,
-            "value": {
-                "format": "rle",
-                "rle": encode_brush_patch(self.patch.inside_HW, left_top, self.size_hw),
-                "brushlabels": [self.label],
-            },
-            "score": self.score,
-        }
+        region = brush_region(
+            self.region_id,
+            encode_brush_patch(self.patch.inside_HW, left_top, self.size_hw),
+            self.size_hw,
+            control=set_up.mask_control,
+            shown_on=set_up.image_control,
+            label=self.label,
+        )
+        return region | {"score": self.score}
 
 
 def new_region_id() -> str:

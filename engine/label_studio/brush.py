@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Json = dict[str, Any]
 
 CHANNELS: Final = 4
 WORD_BITS: Final = 8
@@ -53,6 +55,38 @@ def encode_brush_patch(
     sizes = np.concatenate([[32, HEADER_BITS - 32], token_bits])
     encoded: list[int] = _pack(numbers.astype(np.int64), sizes.astype(np.int64)).tolist()
     return encoded
+
+
+def brush_region(
+    region_id: str,
+    encoded: Sequence[int],
+    size_hw: tuple[int, ...],
+    *,
+    control: str,
+    shown_on: str,
+    label: str,
+) -> Json:
+    """A brush mask as the page reads it and submits it.
+
+    Args:
+        region_id: the page keeps it.
+        encoded: what `encode_brush` or `encode_brush_patch` gave.
+        size_hw: of the photo.
+        control: the name of the brush labels in the labelling set-up.
+        shown_on: the name of the image there.
+        label: of the mask.
+    """
+    height, width = size_hw
+    return {
+        "id": region_id,
+        "type": "brushlabels",
+        "from_name": control,
+        "to_name": shown_on,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": list(encoded), "brushlabels": [label]},
+    }
 
 
 def decode_brush(rle: ArrayLike, size_hw: tuple[int, int]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from engine.backend.labels import IMAGE_CONTROL, MASK_CONTROL, OBJECT
 from engine.evaluation.truth import TruthMask, TruthPhoto
-from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush import brush_region, encode_brush
 from engine.label_studio.labelling_config import EXHAUSTIVE_CHOICE, EXHAUSTIVE_CONTROL
 from engine.label_studio.outline import filled, points_of
 from engine.label_studio.simulated_mark import with_mark
@@ -143,18 +143,16 @@ def _click_on(
 
 def _drawn(truth_HW: Mask, task: str, annotation: int, page: Page) -> Json:
     """The last answer mended with the brush, or a new region where there was none."""
-    height, width = truth_HW.shape
-    region: Json = page.last_region or {
-        "id": str(uuid.uuid5(_NAMESPACE, f"{task} {annotation}")),
-        "type": "brushlabels",
-        "from_name": MASK_CONTROL,
-        "to_name": IMAGE_CONTROL,
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "value": {"format": "rle", "brushlabels": [OBJECT]},
-    }
-    return region | {"value": region["value"] | {"rle": encode_brush(truth_HW)}}
+    drawn = brush_region(
+        str(uuid.uuid5(_NAMESPACE, f"{task} {annotation}")),
+        encode_brush(truth_HW),
+        truth_HW.shape,
+        control=MASK_CONTROL,
+        shown_on=IMAGE_CONTROL,
+        label=OBJECT,
+    )
+    answered = page.last_region or drawn
+    return answered | {"value": answered["value"] | {"rle": drawn["value"]["rle"]}}
 
 
 def _everything_has_a_mask(task: Mapping[str, Any]) -> Json:

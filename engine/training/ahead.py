@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
-import queue as queue_module
+import queue
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 
 from model.training.examples import TrainingBatch
 
-QUEUE_SECONDS = 300.0
-LOOK_FOR_PARENT_SECONDS = 2.0
+BATCH_SECONDS = 300.0
 
 
 class BatchSource(Protocol):
@@ -27,12 +29,13 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True)
 class _Work:
-    """What one process draws: batches `first`, `first + stride`, ..."""
+    """What one process draws: batches `first`, `first + stride`, ..., and `ahead` at most."""
 
     build: Callable[[], BatchSource]
     first: int
     stride: int
     examples: int
+    ahead: int
 
 
 def batches_ahead(
@@ -64,54 +67,54 @@ def batches_ahead(
             yield source.batch(number, examples)
             number += stride
     context = multiprocessing.get_context("spawn")
-    workers: list[tuple[BaseProcess, Any]] = []
+    drawers: list[tuple[BaseProcess, Connection]] = []
     try:
         for index in range(processes):
-            queue = context.Queue(maxsize=ahead)
-            work = _Work(build, first + index * stride, processes * stride, examples)
-            drawer = context.Process(target=_draw_for_ever, args=(work, queue), daemon=True)
-            drawer.start()
-            workers.append((drawer, queue))
+            ours, theirs = context.Pipe(duplex=False)
+            work = _Work(build, first + index * stride, processes * stride, examples, ahead)
+            process = context.Process(target=_draw_for_ever, args=(work, theirs), daemon=True)
+            process.start()
+            theirs.close()  # so that its end is seen here
+            drawers.append((process, ours))
         while True:
-            for process, queue in workers:
-                yield _take(process, queue)
+            for drawer, ours in drawers:
+                yield _take(drawer, ours)
     finally:
-        for process, _ in workers:
-            process.terminate()
+        for drawer, _ in drawers:
+            drawer.terminate()
 
 
-def _draw_for_ever(work: _Work, queue: Any) -> None:
+def _draw_for_ever(work: _Work, taker: Connection) -> None:
+    ready: queue.Queue[object] = queue.Queue(maxsize=work.ahead)
+    threading.Thread(target=_draw, args=(work, ready), daemon=True).start()
+    with suppress(BrokenPipeError):  # the training ended
+        while True:
+            taker.send(ready.get())
+
+
+def _draw(work: _Work, ready: queue.Queue[object]) -> None:
     # One thread a process: the cores belong to the network.
     cv2.setNumThreads(1)
     try:
         source = work.build()
         number = work.first
-        while _put(queue, source.batch(number, work.examples)):
+        while True:
+            ready.put(source.batch(number, work.examples))
             number += work.stride
     except Exception as error:  # noqa: BLE001 - handed to the training process, raised there
-        _put(queue, RuntimeError(f"drawing examples failed: {type(error).__name__}: {error}"))
+        ready.put(RuntimeError(f"drawing examples failed: {type(error).__name__}: {error}"))
 
 
-def _put(queue: Any, item: object) -> bool:
-    """Wait for room; false once nobody will take it: a training process was killed."""
-    parent = multiprocessing.parent_process()
-    while parent is None or parent.is_alive():
-        try:
-            queue.put(item, timeout=LOOK_FOR_PARENT_SECONDS)
-        except queue_module.Full:
-            continue
-        return True
-    queue.cancel_join_thread()
-    return False
-
-
-def _take(process: BaseProcess, queue: Any) -> TrainingBatch:
+def _take(drawer: BaseProcess, connection: Connection) -> TrainingBatch:
+    if not connection.poll(BATCH_SECONDS):
+        raise RuntimeError(f"the process that draws examples gave none for {BATCH_SECONDS:.0f} s")
     try:
-        item = queue.get(timeout=QUEUE_SECONDS)
-    except queue_module.Empty:
-        state = "is alive" if process.is_alive() else f"ended with code {process.exitcode}"
+        item = connection.recv()
+    except (EOFError, OSError):
+        drawer.join()
         raise RuntimeError(
-            f"no batch for {QUEUE_SECONDS:.0f} s; the drawing process {state}"
+            f"the process that draws examples ended with code {drawer.exitcode}; "
+            "start the training again: it goes on from its last state"
         ) from None
     if isinstance(item, Exception):
         raise item

@@ -14,7 +14,7 @@ from engine.assist.collecting import Collected, collect
 from engine.assist.connection import Connection
 from engine.assist.sending import Sent, send
 from engine.assist.settings import AssistRun
-from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush import brush_region, encode_brush
 from engine.label_studio.home import Home
 from engine.label_studio.labelling_config import EXHAUSTIVE_CHOICE
 from pipelines.shards import read_rows
@@ -59,17 +59,14 @@ class AssistedRun:
 def make_region(mask_HW: NDArray[np.bool_] | None = None, *, label: str = "Object", **fields: Any):
     """A brush region as the labelling page submits it."""
     mask = rectangle((4, 6, 10, 8), SIZE_HW) if mask_HW is None else mask_HW
-    height, width = mask.shape
-    region: Json = {
-        "id": uuid.uuid4().hex,
-        "type": "brushlabels",
-        "from_name": "mask",
-        "to_name": "image",
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "value": {"format": "rle", "rle": encode_brush(mask), "brushlabels": [label]},
-    }
+    region = brush_region(
+        uuid.uuid4().hex,
+        encode_brush(mask),
+        mask.shape,
+        control="mask",
+        shown_on="image",
+        label=label,
+    )
     return region | fields
 
 

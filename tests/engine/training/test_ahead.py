@@ -1,10 +1,12 @@
 """Batches drawn in other processes: in order, errors told, nothing left behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,15 @@ def test_batches_come_in_order_however_many_draw_them(processes: int) -> None:
 def test_what_went_wrong_there_is_told_here() -> None:
     with pytest.raises(RuntimeError, match="drawing examples failed: OSError: photo gone"):
         next(batches_ahead(Broken, first=0, examples=1))
+
+
+def test_a_drawing_process_that_is_killed_is_noticed_at_once() -> None:
+    batches = batches_ahead(Numbered, first=0, examples=1, ahead=1)
+    next(batches)
+    (drawer,) = multiprocessing.active_children()
+    drawer.kill()
+    with pytest.raises(RuntimeError, match="ended with code -9; start the training again"):
+        list(islice(batches, 1000))  # what was drawn before is still delivered
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children in /proc")
