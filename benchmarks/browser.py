@@ -11,7 +11,6 @@ import json
 import shutil
 import statistics
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,21 +19,17 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 from segment_anything.modeling import Sam as OfficialSam
 from segment_anything.utils.onnx import SamOnnxModel
-from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from engine.backend.credentials import Credentials
-from engine.backend.server import listen
 from engine.page.app import Photos, build_page, demo_settings, photo_entry
 from engine.page.looking import Looking
-from engine.page.serving import address_of
 from engine.page.settings import PageSettings
 from engine.page.shelf import PhotoShelf
 from model.checkpoints import LoadedCheckpoint, load_checkpoint
@@ -42,6 +37,7 @@ from model.network.sam import Sam
 from model.onnx.export import export_model
 from stages import rle
 from stages.photos import PhotoLimits
+from tests.engine.page.in_browser import served
 
 ROOT: Final = Path(__file__).parents[1]
 RUNTIME: Final = ROOT / "web/node_modules/onnxruntime-web/dist"
@@ -234,21 +230,8 @@ def _served(graphs: Path, photos: Path) -> Iterator[str]:
     ]
     routes = [*extra, *Photos(shelf, looking).routes()]
     app = build_page(demo_settings(entries), graphs / "32x32", CREDENTIALS, routes)
-    with _running(app) as address:
+    with served(app, CREDENTIALS) as address:
         yield address
-
-
-@contextmanager
-def _running(app: Starlette) -> Iterator[str]:
-    with listen(PageSettings(port=0).as_backend(None)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield address_of(listening, CREDENTIALS)
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @contextmanager

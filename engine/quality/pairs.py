@@ -69,16 +69,31 @@ def pairs_with_truth(run: str, known: Mapping[str, TruthPhoto]) -> Iterator[Pair
     Args:
         run: its photos' addresses are keys of `known`; other photos are passed over.
         known: photos with every mask known.
+
+    Raises:
+        ConfigurationError: once the run is read, if none of its photos is known.
     """
+    elsewhere: str | None = None
+    any_known = False
     for row in read_rows(run, columns=["masks"]):
         photo = known.get(row.ref.uri)
-        if photo is None or not row.masks:
+        if photo is None:
+            elsewhere = row.ref.uri
+            continue
+        any_known = True
+        if not row.masks:
             continue
         truths = [rle.encode(mask.mask()) for mask in photo.masks]
         ious = rle.pairwise_iou([mask.segmentation for mask in row.masks], truths)
         best = ious.max(axis=1) if len(truths) else np.zeros(len(row.masks))
         for mask, iou in zip(row.masks, best.tolist(), strict=True):
             yield _pair(row, mask, iou)
+    if elsewhere is not None and not any_known:
+        raise ConfigurationError(
+            f"{run}: the known masks are of none of its photos, which are compared by their "
+            f"addresses: it holds {elsewhere}, known is {next(iter(known), 'no photo')}; give the "
+            "folder that the run was made from as --photos"
+        )
 
 
 def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:

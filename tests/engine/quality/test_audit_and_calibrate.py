@@ -88,7 +88,8 @@ def test_masks_are_paired_with_the_most_alike_known_one(tmp_path: Path) -> None:
     known = TruthPhoto(Path("a.png"), (TruthMask(1, segmentation, None, (48, 64)),))
 
     assert [p.iou for p in pairs_with_truth(run, {row.ref.uri: known})] == [1.0]
-    assert list(pairs_with_truth(run, {})) == []
+    with pytest.raises(ConfigurationError, match=r"none of its photos.* as --photos"):
+        list(pairs_with_truth(run, {"/elsewhere/1.png": known}))
 
 
 def test_a_sample_goes_to_people_and_comes_back_to_be_compared(tmp_path: Path) -> None:
