@@ -14,6 +14,8 @@ from PIL import Image
 
 from engine.configuration import build
 from engine.rounds.context import Tools
+from engine.rounds.ledger import Ledger
+from engine.rounds.run import Stopped, run_engine
 from engine.rounds.settings import EngineSettings
 from engine.training.parameters import TrainingConfiguration
 from engine.training.run import TrainingResult
@@ -161,3 +163,15 @@ def settings_of(folder: Path, out: Path | str, **changes: Any) -> EngineSettings
         "threads": 1,
     }
     return build(EngineSettings, [settings | changes], origin="test")
+
+
+def quickly(data: Path, out: Path, **changes: Any) -> Stopped:
+    """One round of one photo."""
+    one_round = [{"stage": "assisted_manual", "photos": {"count": 1}}]
+    quick = {"rounds": one_round, "calibration": None}
+    return run_engine(settings_of(data, out, **(quick | changes)), tools=FAKE_TOOLS)
+
+
+def names(ledger: Ledger) -> list[tuple[int, str]]:
+    """Round and step of every entry that stands."""
+    return [(entry.round, entry.step) for entry in ledger.standing]
