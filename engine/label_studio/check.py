@@ -21,7 +21,7 @@ from engine.label_studio.brush import decode_brush
 from engine.label_studio.client import Json, LabelStudio
 from model.errors import MaskEngineError, RecordError
 from pipelines.storage import Folder
-from stages.photos import decode_photo
+from stages.photos import PhotoLimits, decode_photo
 
 CLICK_SECONDS: Final = 60.0
 
@@ -109,7 +109,7 @@ class _Chain:
         if settings is None:
             return
         yield "project", lambda: self._find_project(settings)
-        yield "photo through the server", self._photo
+        yield "photo through the server", lambda: self._photo(settings.limits)
         backend = settings.backend
         if backend is None:
             return
@@ -138,11 +138,11 @@ class _Chain:
         self._task = task
         return f"{settings.project!r}, number {found}"
 
-    def _photo(self) -> str:
+    def _photo(self, limits: PhotoLimits) -> str:
         address = str(self._task["data"].get(IMAGE_KEY, ""))
         try:
-            data = self._studio.fetch(address)
-            photo = decode_photo(data)
+            data = self._studio.fetch(address, most_bytes=limits.max_bytes)
+            photo = decode_photo(data, limits)
         except httpx.HTTPError as error:
             raise BrokenLinkError(f"{address}: {error}", _PHOTO_CURE) from None
         except RecordError as error:

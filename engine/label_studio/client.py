@@ -14,13 +14,15 @@ from typing import Any, Final
 import httpx
 
 from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
-from engine.label_studio.tokens import TOKEN_VARIABLE, auth_for
+from engine.label_studio.tokens import TOKEN_VARIABLE, auth_for, same_origin
+from model.errors import RecordError
 
 Json = dict[str, Any]
 
 TIMEOUT_SECONDS: Final = 60.0
 TRIES: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.5
+MOST_REDIRECTS: Final = 5
 # The server loads whole tasks for a page; larger pages cost it gigabytes.
 TASKS_A_PAGE: Final = 100
 _PASSING: Final = frozenset({429, 500, 502, 503, 504})
@@ -47,13 +49,16 @@ class LabelStudio:
         self.url = url.rstrip("/")
         self._pause = pause
         try:
+            self._origin = httpx.URL(self.url)
             self._http = httpx.Client(
                 base_url=self.url,
-                auth=auth_for(token),
+                auth=auth_for(token, self._origin),
                 timeout=TIMEOUT_SECONDS,
                 transport=transport,
                 follow_redirects=False,
             )
+            # Knows neither token nor cookies: for what lies on other servers.
+            self._stranger = httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise ServerRefusedError(f"{url}: is no address of a server ({error})") from None
 
@@ -67,6 +72,7 @@ class LabelStudio:
         trace: TracebackType | None,
     ) -> None:
         self._http.close()
+        self._stranger.close()
 
     def version(self) -> str:
         """The server's version, such as `1.23.2`."""
@@ -109,15 +115,34 @@ class LabelStudio:
         """Adds tasks, once more each time it is called; see `assist.sending` for once only."""
         self.post(f"/api/projects/{project}/import", list(tasks))
 
-    def fetch(self, address: str) -> bytes:
+    def fetch(self, address: str, *, most_bytes: int) -> bytes:
         """A file that the server shows, as a browser would get it; `s3://` is signed on the way.
+
+        An address stands in a task, where anybody may have put it. Only the server itself learns
+        who asks; once the way leads elsewhere, the rest of it is gone without a token.
+
+        Args:
+            address: as it stands in a task.
+            most_bytes: what is longer is not read to its end.
 
         Raises:
             httpx.HTTPError: if it cannot be had.
+            RecordError: if it is longer than that.
         """
-        response = self._http.get(address, follow_redirects=True)
-        response.raise_for_status()
-        return response.content
+        try:
+            url = httpx.URL(address)
+        except httpx.InvalidURL as error:
+            raise httpx.UnsupportedProtocol(str(error)) from None
+        client = self._http
+        for _ in range(MOST_REDIRECTS + 1):
+            if not (url.is_relative_url or same_origin(url, self._origin)):
+                client = self._stranger
+            with client.stream("GET", url) as response:
+                if response.next_request is None:
+                    response.raise_for_status()
+                    return _read_up_to(response, most_bytes)
+                url = response.next_request.url
+        raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """Reads; tries again if that may help.
@@ -218,6 +243,17 @@ class LabelStudio:
             if not items or total is None or page * TASKS_A_PAGE >= total:
                 return
             page += 1
+
+
+def _read_up_to(response: httpx.Response, most_bytes: int) -> bytes:
+    data = bytearray()
+    for part in response.iter_bytes():
+        data += part
+        if len(data) > most_bytes:
+            raise RecordError(
+                "too_many_bytes", f"the file is longer than {most_bytes:,} bytes, the limit"
+            )
+    return bytes(data)
 
 
 def _is_page(answer: Any) -> bool:
