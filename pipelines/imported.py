@@ -28,6 +28,7 @@ def write_imported_run(
     configuration: Mapping[str, Any],
     embed_images: bool = False,
     shard_size: int | None = None,
+    append: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> Summary:
     """Writes a run whose rows a function gives, in this process.
@@ -41,6 +42,8 @@ def write_imported_run(
         configuration: everything that changes the rows, such as the format and its version.
         embed_images: whether the rows carry the photos.
         shard_size: rows a shard; from their number if unset.
+        append: whether photos that an old run does not have are added to it; one that it has and
+            that is not among these stays. Else a run with other photos is refused.
         progress: called after every row.
 
     Raises:
@@ -49,7 +52,14 @@ def write_imported_run(
         ShardError: if a shard could not be written.
     """
     request = RunRequest(
-        source, refs, out, configuration, embed_images=embed_images, shard_size=shard_size
+        source,
+        refs,
+        out,
+        configuration,
+        embed_images=embed_images,
+        shard_size=shard_size,
+        append=append,
+        has_options=False,
     )
     planned = plan_run(request)
     now = progress_of(planned)

@@ -41,6 +41,7 @@ class RunRequest:
         threads: threads a worker of a new run.
         shard_size, threads_asked: None where the user did not say.
         append, retry_failed: what may be added to an old run.
+        has_options: whether whoever asks can be told to use `--append` and `--out`.
     """
 
     source: str
@@ -55,6 +56,7 @@ class RunRequest:
     threads_asked: int | None = None
     append: bool = False
     retry_failed: bool = False
+    has_options: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,11 +182,16 @@ def _new_photos(run: Folder, plan: Plan, request: RunRequest) -> list[ImageRef]:
         for what, paths in (("new", [ref.path for ref in new]), ("gone", gone_paths))
         if paths
     ]
+    advice = (
+        "Use --append to plan the new ones as further shards (photos that are gone become rows "
+        "with that error), or give another --out."
+        if request.has_options
+        else "Give the run another folder, or the photos that it was begun with."
+    )
     raise ConfigurationError(
         f"{run.address}: the photos are not those that this run was begun with: "
         f"{', '.join(changes)}. Mixed in silently they would make counts that nobody can check, "
-        "so nothing was started. Use --append to plan the new ones as further shards (photos that "
-        "are gone become rows with that error), or give another --out."
+        f"so nothing was started. {advice}"
     )
 
 

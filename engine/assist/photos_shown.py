@@ -52,12 +52,17 @@ def shown(settings: AssistRun, refs: Sequence[ImageRef], home: Home | None) -> S
 
 
 def add_storages(studio: LabelStudio, project: int, way: Shown) -> None:
-    """Gives the project the storages it needs; those that are there are left alone."""
+    """Gives the project the storages it needs; keys of those that are there are renewed."""
     for kind, wanted in way.storages:
         there = studio.get(f"/api/storages/{kind}", {"project": project})
         place = "bucket" if kind == "s3" else "path"
-        if not any(storage.get(place) == wanted[place] for storage in there):
+        own = next((storage for storage in there if storage.get(place) == wanted[place]), None)
+        if own is None:
             studio.post(f"/api/storages/{kind}", {"project": project, **wanted})
+        elif kind == "s3":
+            # A key of one's own has no session; that of the key before must not stay.
+            session = {"aws_session_token": wanted.get("aws_session_token")}
+            studio.patch(f"/api/storages/{kind}/{own['id']}", wanted | session)
 
 
 def _shared(settings: AssistRun, refs: Sequence[ImageRef], home: Home | None) -> Shown:

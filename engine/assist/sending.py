@@ -7,7 +7,6 @@ and followed by one that takes away what came twice.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,22 +14,18 @@ from typing import Any, Final
 from engine.assist.connection import Connection, find_project, mark_of, remember_project
 from engine.assist.photos_shown import Shown, add_storages, shown
 from engine.assist.settings import AssistRun
-from engine.backend.credentials import Credentials, load_credentials
-from engine.backend.labels import BELL_PATH, IMAGE_ID_KEY, IMAGE_KEY
+from engine.assist.tied_backend import ensure_backend
+from engine.backend.labels import IMAGE_ID_KEY, IMAGE_KEY
 from engine.label_studio.client import LabelStudio
-from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
+from engine.label_studio.errors import ServerUnavailableError
 from engine.label_studio.labelling_config import PATH_KEY
-from model.errors import ConfigurationError
 from pipelines.answers import SentPhoto, read_sent, write_sent
 from pipelines.collect import CollectedRun
 from pipelines.sources import list_photos, source_address
 from stages.records import ImageRef
 
-LOGGER = logging.getLogger(__name__)
-
 TASKS_AN_IMPORT: Final = 100
 TRIES: Final = 3
-BACKEND_TITLE: Final = "mask-engine"
 
 Told = Callable[[int, int], None]
 # The regions that a photo's task begins with, and the model that made them; None for none.
@@ -117,9 +112,10 @@ def open_run(settings: AssistRun, source_name: str) -> CollectedRun:
 
 def ensure_project(settings: AssistRun, studio: LabelStudio, run: CollectedRun) -> int:
     """The run's project, made if it is not there; its set-up follows the settings."""
+    mark = mark_of(run.folder)
     wanted = {
         "title": settings.project,
-        "description": mark_of(settings),
+        "description": mark,
         "label_config": settings.label_config(),
         "expert_instruction": settings.instructions.replace("\n", "<br>"),
         "show_instruction": True,
@@ -130,76 +126,16 @@ def ensure_project(settings: AssistRun, studio: LabelStudio, run: CollectedRun) 
     }
     project = find_project(studio, settings, run.folder)
     if project is None:
+        # First here, then there: one whose making is never answered is found again.
+        remember_project(run.folder, studio, None, mark)
         project = int(studio.post("/api/projects", wanted)["id"])
     else:
-        now = studio.project(project)
+        now = studio.project(project) or {}
         changes = {key: value for key, value in wanted.items() if now.get(key) != value}
         if changes:
             studio.patch(f"/api/projects/{project}", changes)
-    remember_project(run.folder, studio, project)
+    remember_project(run.folder, studio, project, mark)
     return project
-
-
-def ensure_backend(settings: AssistRun, studio: LabelStudio, project: int) -> None:
-    """Ties the click backend to the project, once; the server asks it at once whether it is up.
-
-    Raises:
-        ConfigurationError: if the server cannot reach it.
-    """
-    if settings.backend is None:
-        return
-    wanted = settings.backend.url.rstrip("/")
-    there = studio.get("/api/ml", {"project": project})
-    if any(backend["url"].rstrip("/") == wanted for backend in there):
-        return
-    # The page asks the first one there is, so one that has moved must not stay.
-    for moved in (backend for backend in there if backend.get("title") == BACKEND_TITLE):
-        studio.delete(f"/api/ml/{moved['id']}")
-    credentials = load_credentials(settings.backend.credentials_file)
-    content = {
-        "project": project,
-        "url": wanted,
-        "title": BACKEND_TITLE,
-        "is_interactive": True,
-        "auth_method": "BASIC_AUTH",
-        "basic_auth_user": credentials.user,
-        "basic_auth_pass": credentials.password,
-    }
-    try:
-        studio.post("/api/ml", content)
-    except ServerRefusedError as error:
-        raise ConfigurationError(
-            f"{studio.url} does not get through to the click backend at {wanted}, and no photo was "
-            f"sent. Start it in a terminal of its own (`mask-engine serve {settings.source}`), or "
-            f"correct backend.url, and send again. Its words: {str(error)[:240]}"
-        ) from None
-    _hang_the_bell(studio, project, wanted, credentials)
-
-
-def _hang_the_bell(
-    studio: LabelStudio, project: int, backend: str, credentials: Credentials
-) -> None:
-    """Lets the server tell the backend when somebody submits.
-
-    The server has made such a webhook by itself; nobody lets it in, and it carries whole tasks.
-    """
-    address = f"{backend}{BELL_PATH}"
-    wanted = {
-        "url": address,
-        "headers": {"Authorization": credentials.of_the_bell.header},
-        "send_payload": False,
-        "send_for_all_actions": False,
-        "actions": ["ANNOTATION_CREATED", "ANNOTATION_UPDATED"],
-    }
-    try:
-        hooks = studio.get("/api/webhooks/", {"project": project})
-        own = next((hook["id"] for hook in hooks if hook["url"] == address), None)
-        if own is None:
-            studio.post("/api/webhooks/", {"project": project, **wanted})
-        else:
-            studio.patch(f"/api/webhooks/{own}/", wanted)
-    except ServerRefusedError as error:
-        LOGGER.warning("no webhook, so `collect --every` waits its whole time: %s", error)
 
 
 def task_ids(studio: LabelStudio, project: int) -> dict[str, list[Mapping[str, Any]]]:

@@ -17,6 +17,7 @@ from model.errors import ConfigurationError
 USER_VARIABLE: Final = "MASK_ENGINE_BACKEND_USER"
 PASSWORD_VARIABLE: Final = "MASK_ENGINE_BACKEND_PASSWORD"  # the variable's name, no password
 DEFAULT_USER: Final = "mask-engine"
+BELL_USER: Final = "bell"
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,21 @@ class Credentials:
     def of_the_bell(self) -> Credentials:
         """What opens `/webhook` and nothing else: a server shows it to all who may set it up."""
         key = hmac.new(self.password.encode(), b"webhook", "sha256").hexdigest()
-        return Credentials("bell", key, self.origin)
+        return Credentials(BELL_USER, key, self.origin)
 
     @property
     def header(self) -> str:
         """The `Authorization` header of basic auth."""
         pair = base64.b64encode(f"{self.user}:{self.password}".encode())
         return f"Basic {pair.decode()}"
+
+
+def is_of_the_bell(header: str) -> bool:
+    """Whether an `Authorization` header is the bell's of some backend of ours, of any password."""
+    try:
+        return base64.b64decode(header.removeprefix("Basic ")).startswith(f"{BELL_USER}:".encode())
+    except ValueError:
+        return False
 
 
 def default_credentials_file() -> Path:

@@ -23,6 +23,8 @@ mask-engine label-studio check
 
 mask-engine label-studio check configs/assist-examples.yaml
 
+mask-engine label-studio check configs/semi-examples.yaml
+
 mask-engine label-studio check --url https://label-studio.example.org"""
 
 app = typer.Typer(
@@ -99,7 +101,10 @@ def down(*, home: HomeOption = None) -> None:
 @app.command(epilog=_CHECK_EPILOG)
 def check(
     config: Annotated[
-        str | None, typer.Argument(help="A configuration of `assist`; the local server if none.")
+        str | None,
+        typer.Argument(
+            help="A configuration of `assist`, `semi` or `verify`; the local server if none."
+        ),
     ] = None,
     *,
     settings: SetOption = None,
@@ -110,10 +115,11 @@ def check(
     Server, token, project, storage, a photo through the server, click backend, its credentials,
     its set-up, and one real click.
     """
-    from engine.assist.settings import ServerSettings, read_assist_run
+    from engine.assist.settings import ServerSettings
+    from engine.commands.stage_runs import read_stage_run
     from engine.label_studio.check import walk
 
-    run = read_assist_run(config, assignments(settings, url)) if config else None
+    run = read_stage_run(config, assignments(settings, url)) if config else None
     links = walk(run, ServerSettings(url=url))
     broken = False
     for link in links:

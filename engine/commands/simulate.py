@@ -25,9 +25,9 @@ mask-engine simulate configs/simulate.yaml --truth truth.json --backend http://1
 mask-engine simulate configs/assist-examples.yaml --truth truth.json --label-studio
 
 The configuration names source (a folder of photos) and out (the run); with --label-studio it is
-the one that was sent, and `collect` brings what was drawn. User name and password of a
-backend come from MASK_ENGINE_BACKEND_USER and MASK_ENGINE_BACKEND_PASSWORD, or from the file that
-`mask-engine serve` made."""
+the one of `assist` or `semi` that was sent, and `collect` brings what was drawn. User name and
+password of a backend come from MASK_ENGINE_BACKEND_USER and MASK_ENGINE_BACKEND_PASSWORD, or from
+the file that `mask-engine serve` made."""
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +63,11 @@ def simulate(
             "say who answers: --direct for the model here, --backend and its address, or "
             "--label-studio for the tasks there"
         )
+    if credentials is not None and backend is None:
+        raise ConfigurationError(
+            "--credentials opens the backend that --backend names; nothing else asks for it here. "
+            + ("Leave it out." if direct else "With --label-studio, the server knows the password.")
+        )
     if label_studio:
         _at_label_studio(config, truth, settings or [])
         return
@@ -90,13 +95,18 @@ def simulate(
 
 def _at_label_studio(config: str, truth: Path, settings: list[str]) -> None:
     from engine.assist.connection import connected
-    from engine.assist.settings import read_assist_run
+    from engine.commands.stage_runs import read_stage_run
     from engine.configuration import build, parse_assignments
     from engine.simulation.annotator import AnnotatorParameters
     from engine.simulation.studio import annotate_tasks
 
     own = [pair.removeprefix("annotator.") for pair in settings if pair.startswith("annotator.")]
-    run = read_assist_run(config, [pair for pair in settings if not pair.startswith("annotator.")])
+    run = read_stage_run(config, [pair for pair in settings if not pair.startswith("annotator.")])
+    if run.command == "verify":
+        raise ConfigurationError(
+            f"{config}: is of the verify step, and a simulated annotator gives no verdicts on "
+            "single masks: give a configuration of `assist` or `semi`"
+        )
     parameters = build(AnnotatorParameters, [parse_assignments(own)], origin="annotator")
     with connected(run.server) as connection, progress("simulated", "tasks") as meter:
         worked = annotate_tasks(
@@ -110,7 +120,7 @@ def _at_label_studio(config: str, truth: Path, settings: list[str]) -> None:
     ]
     for line in columns(pairs, indent=0):
         result(line)
-    note(f"Bring them here:  mask-engine assist collect {config}")
+    note(f"Bring them here:  mask-engine {run.command} collect {config}")
 
 
 def _view(

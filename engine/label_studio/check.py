@@ -8,75 +8,59 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
-from engine.assist.connection import Connection, connected, find_project
+from engine.assist.connection import Connection, NoTokenError, connection_of, find_project
 from engine.assist.settings import AssistRun, BackendSettings, ServerSettings
-from engine.backend.credentials import load_credentials
 from engine.backend.labels import CLICK_CONTROL, IMAGE_CONTROL, IMAGE_KEY, OBJECT
+from engine.label_studio.backend_links import backend_answers, backend_lets_in
 from engine.label_studio.brush import decode_brush
 from engine.label_studio.client import Json, LabelStudio
+from engine.label_studio.links import BrokenLinkError, Link
+from engine.label_studio.tokens import TOKEN_VARIABLE
 from model.errors import MaskEngineError, RecordError
 from pipelines.storage import Folder
 from stages.photos import PhotoLimits, decode_photo
 
-CLICK_SECONDS: Final = 60.0
-
-
-@dataclass(frozen=True)
-class Link:
-    """One link of the chain, tried.
-
-    Attributes:
-        name: of the link.
-        ok: whether it holds.
-        says: what was found.
-        cure: what to do where it does not hold.
-        seconds: how long trying took.
-    """
-
-    name: str
-    ok: bool
-    says: str
-    cure: str = ""
-    seconds: float = 0.0
-
-
-class BrokenLinkError(MaskEngineError):
-    """A link that does not hold.
-
-    Attributes:
-        cure: what to do.
-    """
-
-    def __init__(self, message: str, cure: str) -> None:
-        super().__init__(message)
-        self.cure = cure
+_SERVER: Final = "server"
+_TOKEN: Final = "token"
+_SERVER_CURE: Final = "start it, or correct its address"
+_TOKEN_CURE: Final = (
+    f"make one under Account & Settings on the server, and put it into {TOKEN_VARIABLE}"
+)
+_CURES: Final = {_SERVER: _SERVER_CURE, _TOKEN: _TOKEN_CURE}
+_MESSAGE_CURE: Final = "do what the message says, then check again"
+_FORM_CURE: Final = "something else answers there, or another version: see docs/annotating.md"
 
 
 def walk(
-    settings: AssistRun | None = None, server_alone: ServerSettings | None = None
+    settings: AssistRun | None = None,
+    server_alone: ServerSettings | None = None,
+    *,
+    connection: Connection | None = None,
 ) -> Iterator[Link]:
     """Tries each link; ends with the first broken one.
 
     Args:
         settings: a run whose project is tried as well.
         server_alone: without a run, the server that is tried; the local one if None.
+        connection: to the server, in place of one of its own.
     """
     server = settings.server if settings else server_alone or ServerSettings()
     try:
-        with connected(server) as connection:
-            chain = _Chain(settings, connection)
+        with connection_of(server, connection) as opened:
+            chain = _Chain(settings, opened)
             for name, link in chain.links():
                 tried = _tried(name, link)
                 yield tried
                 if not tried.ok:
                     return
+    except NoTokenError as error:
+        yield Link(_TOKEN, False, str(error), _TOKEN_CURE)
     except MaskEngineError as error:
-        yield Link("server", False, str(error), "start it, or correct the address or the token")
+        yield Link(_SERVER, False, str(error), _SERVER_CURE)
 
 
 def _tried(name: str, link: Callable[[], str]) -> Link:
@@ -86,7 +70,11 @@ def _tried(name: str, link: Callable[[], str]) -> Link:
     except BrokenLinkError as error:
         return Link(name, False, str(error), error.cure)
     except MaskEngineError as error:
-        return Link(name, False, str(error), "do what the message says, then check again")
+        return Link(name, False, str(error), _CURES.get(name, _MESSAGE_CURE))
+    except (LookupError, TypeError, ValueError, AttributeError, httpx.InvalidURL) as error:
+        # Whoever answers does not answer as a Label Studio or a backend does.
+        says = f"an answer of an unexpected form ({type(error).__name__}: {error})"
+        return Link(name, False, says, _FORM_CURE)
     return Link(name, True, says, seconds=time.perf_counter() - started)
 
 
@@ -95,6 +83,7 @@ class _Chain:
 
     def __init__(self, settings: AssistRun | None, connection: Connection) -> None:
         self._settings = settings
+        self._command = settings.command if settings else "assist"
         self._studio: LabelStudio = connection.studio
         self._project = 0
         self._task: Json = {}
@@ -103,8 +92,8 @@ class _Chain:
 
     def links(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Names and trials, in the order of the chain."""
-        yield "server", self._server
-        yield "token", self._token
+        yield _SERVER, self._server
+        yield _TOKEN, self._token
         settings = self._settings
         if settings is None:
             return
@@ -113,8 +102,8 @@ class _Chain:
         backend = settings.backend
         if backend is None:
             return
-        yield "click backend", lambda: _backend_answers(backend)
-        yield "its credentials", lambda: _backend_lets_in(backend)
+        yield "click backend", lambda: backend_answers(backend)
+        yield "its credentials", lambda: backend_lets_in(backend)
         yield "its set-up in the project", lambda: self._tied(backend)
         yield "one click", self._click
 
@@ -125,28 +114,30 @@ class _Chain:
         return f"accepted, belongs to {self._studio.user()['email']}"
 
     def _find_project(self, settings: AssistRun) -> str:
+        send = f"run `mask-engine {settings.command} send`"
         found = find_project(self._studio, settings, Folder(settings.out))
         if found is None:
             raise BrokenLinkError(
                 f"no project {settings.project!r} that this configuration made",
-                "run `mask-engine assist send` with it",
+                f"{send} with it",
             )
         self._project = found
         task = next(self._studio.tasks(found, resolve=True), None)
         if task is None:
-            raise BrokenLinkError("the project has no task", "run `mask-engine assist send`")
+            raise BrokenLinkError("the project has no task", f"{send} again")
         self._task = task
         return f"{settings.project!r}, number {found}"
 
     def _photo(self, limits: PhotoLimits) -> str:
         address = str(self._task["data"].get(IMAGE_KEY, ""))
+        cure = _PHOTO_CURE.format(command=self._command)
         try:
             data = self._studio.fetch(address, most_bytes=limits.max_bytes)
             photo = decode_photo(data, limits)
-        except httpx.HTTPError as error:
-            raise BrokenLinkError(f"{address}: {error}", _PHOTO_CURE) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise BrokenLinkError(f"{address[:200]}: {error}", cure) from None
         except RecordError as error:
-            raise BrokenLinkError(f"{address}: is no photo ({error})", _PHOTO_CURE) from None
+            raise BrokenLinkError(f"{address[:200]}: is no photo ({error})", cure) from None
         self._size_hw = (photo.height, photo.width)
         return f"{photo.width} x {photo.height} px"
 
@@ -156,7 +147,8 @@ class _Chain:
         ours = [b for b in there if b["url"].rstrip("/") == address]
         if not ours:
             raise BrokenLinkError(
-                f"the project has no backend {address}", "run `mask-engine assist send` again"
+                f"the project has no backend {address}",
+                f"run `mask-engine {self._command} send` again",
             )
         if not ours[0].get("is_interactive"):
             raise BrokenLinkError(
@@ -183,59 +175,48 @@ class _Chain:
             {"task": self._task["id"], "context": {"result": [region]}},
         )
         if answer.get("errors"):
-            raise BrokenLinkError(f"the server passed on: {answer['errors']}", _cure_of(answer))
+            raise BrokenLinkError(
+                f"the server passed on: {answer['errors']}", _cure_of(answer, self._command)
+            )
         result = (answer.get("data") or {}).get("result") or []
         if not result:
             raise BrokenLinkError(
                 "a click in the middle of the photo gave no mask",
                 "see what the backend says; a checkpoint that was not trained gives none",
             )
-        mask_HW = decode_brush(result[0]["value"]["rle"], self._size_hw)
+        try:
+            mask_HW = decode_brush(result[0]["value"]["rle"], self._size_hw)
+        except (LookupError, TypeError, ValueError) as error:
+            raise BrokenLinkError(
+                f"a click gave no brush mask of the photo's size ({type(error).__name__}: {error})",
+                "another backend than `mask-engine serve` answers there: correct backend.url",
+            ) from None
         return f"a mask of {int(mask_HW.sum()):,} px"
 
 
 _PHOTO_CURE: Final = (
     "the server cannot show the photo: is it still there, is the folder shared with the server "
-    "(run `mask-engine assist send` again), and does server.photos say the right way?"
+    "(run `mask-engine {command} send` again), and does server.photos say the right way?"
 )
 
 
-def _cure_of(answer: Json) -> str:
+def _cure_of(answer: Json, command: str) -> str:
     """What to do about a click that the backend refused."""
-    if "403" in str(answer["errors"]):
+    errors = str(answer["errors"])
+    if "401" in errors:
+        return (
+            "the server has another password for the backend than the backend itself: run "
+            f"`mask-engine {command} send` again, which tells it the one in use"
+        )
+    if "403" in errors:
         return (
             "the backend knows other photos than the project: start `mask-engine serve` with the "
             "same folder, and the same --source-name if the configuration has a source_name"
         )
+    if "400" in errors:
+        return (
+            "the backend did not understand: was the labelling set-up changed on the server? Run "
+            f"`mask-engine {command} send` again, which puts it right; the backend's terminal says "
+            "more"
+        )
     return "the backend's own output says more (the terminal of `mask-engine serve`)"
-
-
-def _backend_answers(backend: BackendSettings) -> str:
-    response = _ask(backend, auth=None)
-    if response.status_code not in {httpx.codes.OK, httpx.codes.UNAUTHORIZED}:
-        raise BrokenLinkError(
-            f"{backend.url} answers HTTP {response.status_code}",
-            "something else listens there: give mask-engine serve another port, or correct the url",
-        )
-    return f"{backend.url} answers"
-
-
-def _backend_lets_in(backend: BackendSettings) -> str:
-    credentials = load_credentials(backend.credentials_file)
-    response = _ask(backend, auth=(credentials.user, credentials.password))
-    if response.status_code != httpx.codes.OK:
-        raise BrokenLinkError(
-            f"{backend.url} refuses the credentials of {credentials.origin}",
-            "let the backend and this command use the same credentials (file or environment)",
-        )
-    model: Any = response.json().get("model_version")
-    return f"accepted; the model is {model}"
-
-
-def _ask(backend: BackendSettings, auth: tuple[str, str] | None) -> httpx.Response:
-    try:
-        return httpx.get(f"{backend.url.rstrip('/')}/health", auth=auth, timeout=10.0)
-    except httpx.HTTPError as error:
-        raise BrokenLinkError(
-            f"{backend.url} does not answer ({error})", "start it: mask-engine serve"
-        ) from None

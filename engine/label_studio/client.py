@@ -75,25 +75,21 @@ class LabelStudio:
         self._stranger.close()
 
     def version(self) -> str:
-        """The server's version, such as `1.23.2`."""
-        return str(self.get("/api/version").get("release", "unknown"))
+        """The server's version, such as `1.23.2`; asked without the token, which may be wrong."""
+        return str(self.get("/api/version", anonymous=True).get("release", "unknown"))
 
     def user(self) -> Json:
         """Who the token belongs to: `id`, `email`."""
         answer: Json = self.get("/api/current-user/whoami")
         return answer
 
-    def user_emails(self) -> dict[int, str]:
-        """Everybody in the organisation, by id."""
-        return {user["id"]: user["email"] for user in self.get("/api/users")}
-
     def projects(self) -> Iterator[Json]:
         """All projects: `id`, `title`, `description`."""
         yield from self._pages("/api/projects", {"include": "id,title,description"})
 
-    def project(self, project: int) -> Json:
-        """Everything about one project."""
-        answer: Json = self.get(f"/api/projects/{project}")
+    def project(self, project: int) -> Json | None:
+        """Everything about one project; None if there is no such project (any more)."""
+        answer: Json | None = self.get(f"/api/projects/{project}", missing_is_fine=True)
         return answer
 
     def tasks(self, project: int, *, resolve: bool = False) -> Iterator[Json]:
@@ -144,20 +140,39 @@ class LabelStudio:
                 url = response.next_request.url
         raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        missing_is_fine: bool = False,
+        anonymous: bool = False,
+    ) -> Any:
         """Reads; tries again if that may help.
+
+        Args:
+            path: of the server.
+            params: of the question.
+            missing_is_fine: gives None for what is not there.
+            anonymous: asks without the token.
 
         Raises:
             ServerRefusedError, ServerUnavailableError: as `request` does.
         """
+
+        def ask() -> Any:
+            return self.request(
+                "GET", path, params=params, missing_is_fine=missing_is_fine, anonymous=anonymous
+            )
+
         pause = FIRST_PAUSE_SECONDS
         for _ in range(TRIES - 1):
             try:
-                return self.request("GET", path, params=params)
+                return ask()
             except ServerUnavailableError:
                 self._pause(pause)
                 pause *= 3
-        return self.request("GET", path, params=params)
+        return ask()
 
     def post(self, path: str, content: Any) -> Any:
         """Makes something; never tried again by itself."""
@@ -179,6 +194,7 @@ class LabelStudio:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         missing_is_fine: bool = False,
+        anonymous: bool = False,
     ) -> Any:
         """One request; the answer's JSON, or None where there is none.
 
@@ -187,7 +203,8 @@ class LabelStudio:
             ServerUnavailableError: if it does not answer or stumbles.
         """
         try:
-            response = self._http.request(method, path, params=params, json=json)
+            auth = None if anonymous else httpx.USE_CLIENT_DEFAULT
+            response = self._http.request(method, path, params=params, json=json, auth=auth)
         except httpx.TimeoutException as error:
             raise ServerUnavailableError(
                 f"{self.url}: no answer to {method} {path} within {TIMEOUT_SECONDS:.0f} s "

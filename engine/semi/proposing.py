@@ -73,6 +73,7 @@ def propose(
     model: Callable[[], ProposingModel],
     *,
     photos: Sequence[ImageRef] | None = None,
+    append: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> Summary:
     """Makes the proposals of every photo, or what is missing of them.
@@ -81,6 +82,7 @@ def propose(
         settings: the run's.
         model: gives the model.
         photos: some of the source's photos, sorted by path; all of them if None.
+        append: whether photos may have come and gone since the proposals were begun.
         progress: called after every photo.
 
     Raises:
@@ -99,6 +101,7 @@ def propose(
             "parameters": loaded.parameters.model_dump(mode="json"),
             "round": settings.round,
         },
+        append=append,
         progress=progress,
     )
 

@@ -44,12 +44,11 @@ def send(
         ConfigurationError: before anything is changed on the server, if it cannot work.
         ServerUnavailableError: if the server goes away; sending again goes on.
     """
-    with connection_of(
-        settings.server, connection
-    ) as server:  # refused at once if nobody answers there
+    # First of all: refused at once if nobody answers there.
+    with connection_of(settings.server, connection) as server:
         refs = list_photos(settings.source, name=settings.source_name)
         open_run(settings, refs[0].source)
-        propose(settings, model or (lambda: load_model(settings)), progress=proposing)
+        propose(settings, model or (lambda: load_model(settings)), append=True, progress=proposing)
         kept = RowLookup(Folder(settings.proposals))
         return send_photos(
             settings, server, told=told, prefill=lambda ref: prediction_of(kept, ref)

@@ -188,5 +188,5 @@ def _answers(settings: AssistRun, studio: LabelStudio, project: int) -> StudioAn
             return StudioAnswers(studio, int(backend["id"]), str(backend.get("model_version")))
     raise ConfigurationError(
         f"{settings.project!r} has no click backend that answers: name one as backend.url, start "
-        "it, and run `mask-engine assist send` again"
+        f"it, and run `mask-engine {settings.command} send` again"
     )

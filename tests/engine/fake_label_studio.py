@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ class FakeLabelStudio:
 
     Attributes:
         projects, all_tasks: as the server holds them, by id.
+        files: the folder that it shows below `/data/local-files`, its document root.
         requests: what was asked, `"POST /api/projects"`.
         before: called with each request; may raise an httpx error or return a response.
         after: as `before`, when the work is done and only the answer can be lost.
@@ -38,6 +40,7 @@ class FakeLabelStudio:
         self.storages: list[Json] = []
         self.backends: list[Json] = []
         self.webhooks: dict[int, Json] = {}
+        self.files: Path | None = None
         self.requests: list[str] = []
         self.before: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
         self.after: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
@@ -91,6 +94,8 @@ class FakeLabelStudio:
         path = request.url.path.rstrip("/")
         if path == "/api/token/refresh":
             return self._refresh(request)
+        if path == "/api/version":  # for everybody
+            return httpx.Response(200, json={"release": "1.23.2"})
         known = {f"Token {TOKEN}"} | {f"Bearer {token}" for token in self.access_tokens}
         if request.headers.get("Authorization") not in known:
             return httpx.Response(401, json={"detail": "Invalid token."})
@@ -102,7 +107,6 @@ class FakeLabelStudio:
 
     def _routes(self) -> list[tuple[str, Callable[..., httpx.Response]]]:
         return [
-            (r"GET /api/version", lambda r: httpx.Response(200, json={"release": "1.23.2"})),
             (
                 r"GET /api/current-user/whoami",
                 lambda r: httpx.Response(200, json={"id": 1, "email": "me@example.com"}),
@@ -117,14 +121,19 @@ class FakeLabelStudio:
             (r"DELETE /api/tasks/(\d+)", self._delete_task),
             (r"GET /api/storages/\w+", lambda r: httpx.Response(200, json=self.storages)),
             (r"POST /api/storages/\w+", self._make_storage),
+            (r"PATCH /api/storages/s3/(\d+)", self._patch_storage),
+            (r"GET /data/local-files", self._file),
             (r"GET /api/ml", lambda r: httpx.Response(200, json=self.backends)),
             (r"POST /api/ml", self._make_backend),
             (r"DELETE /api/ml/(\d+)", self._delete_backend),
+            (r"PATCH /api/ml/(\d+)", self._patch_backend),
+            (r"POST /api/ml/(\d+)/interactive-annotating", self._ask_backend),
             (
                 r"GET /api/webhooks",
                 lambda r: httpx.Response(200, json=list(self.webhooks.values())),
             ),
             (r"PATCH /api/webhooks/(\d+)", self._patch_webhook),
+            (r"DELETE /api/webhooks/(\d+)", self._delete_webhook),
         ]
 
     def _refresh(self, request: httpx.Request) -> httpx.Response:
@@ -180,15 +189,16 @@ class FakeLabelStudio:
         return httpx.Response(204) if self.all_tasks.pop(task, None) else _found(None)
 
     def _make_storage(self, request: httpx.Request) -> httpx.Response:
-        self.storages.append(json.loads(request.content))
+        self.storages.append({"id": next(self._ids), **json.loads(request.content)})
         return httpx.Response(201, json=self.storages[-1])
 
     def _make_backend(self, request: httpx.Request) -> httpx.Response:
         self.backends.append({"id": next(self._ids), **json.loads(request.content)})
         # As the real server does: one that carries everything, and no way in.
-        hook = next(self._ids)
         url = f"{self.backends[-1]['url']}/webhook"
-        self.webhooks[hook] = {"id": hook, "url": url, "send_payload": True, "headers": {}}
+        if url not in [hook["url"] for hook in self.webhooks.values()]:
+            hook = next(self._ids)
+            self.webhooks[hook] = {"id": hook, "url": url, "send_payload": True, "headers": {}}
         return httpx.Response(201, json=self.backends[-1])
 
     def _delete_backend(self, request: httpx.Request, backend: int) -> httpx.Response:
@@ -198,6 +208,42 @@ class FakeLabelStudio:
     def _patch_webhook(self, request: httpx.Request, hook: int) -> httpx.Response:
         self.webhooks[hook].update(json.loads(request.content))
         return httpx.Response(200, json=self.webhooks[hook])
+
+    def _delete_webhook(self, request: httpx.Request, hook: int) -> httpx.Response:
+        del self.webhooks[hook]
+        return httpx.Response(204)
+
+    def _patch_backend(self, request: httpx.Request, backend: int) -> httpx.Response:
+        found = next(known for known in self.backends if known["id"] == backend)
+        found.update(json.loads(request.content))
+        return httpx.Response(200, json=found)
+
+    def _patch_storage(self, request: httpx.Request, storage: int) -> httpx.Response:
+        found = next(known for known in self.storages if known["id"] == storage)
+        found.update(json.loads(request.content))
+        return httpx.Response(200, json=found)
+
+    def _file(self, request: httpx.Request) -> httpx.Response:
+        file = self.files and self.files / request.url.params["d"]
+        return httpx.Response(200, content=file.read_bytes()) if file else _found(None)
+
+    def _ask_backend(self, request: httpx.Request, backend: int) -> httpx.Response:
+        """Passes a click on to the backend's own port, as the real server does."""
+        asked = json.loads(request.content)
+        found = next(known for known in self.backends if known["id"] == backend)
+        task = self.all_tasks[asked["task"]]
+        content = {
+            "tasks": [task],
+            "project": f"{task['project']}.1",
+            "label_config": self.projects[task["project"]]["label_config"],
+            "params": {"context": asked["context"]},
+        }
+        auth = (found["basic_auth_user"], found["basic_auth_pass"])
+        answer = httpx.post(f"{found['url']}/predict", json=content, auth=auth)
+        if answer.is_error:
+            words = f"{answer.status_code} Client Error: {answer.reason_phrase} for url"
+            return httpx.Response(200, json={"errors": [words]})
+        return httpx.Response(200, json={"data": answer.json()["results"][0]})
 
     def _touch(self, task: int) -> None:
         self.all_tasks[task]["updated_at"] = f"2026-01-01T00:00:{next(self._clock):09d}Z"

@@ -38,6 +38,7 @@ class AssistedRun:
         defaults = {"source": str(self.photos), "out": str(self.out), "project": "A project"}
         self.settings = AssistRun(**(defaults | settings))
         self.server = FakeLabelStudio()
+        self.server.files = self.home.photos
 
     def send(self) -> Sent:
         return send(self.settings, self.connection())

@@ -224,3 +224,65 @@ def test_a_backend_that_is_not_up_is_named_with_its_cure_and_nothing_is_sent(tmp
     ):
         run.send()
     assert not run.server.all_tasks
+
+
+def tied_run(tmp_path, monkeypatch) -> AssistedRun:
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_USER", "engine")
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
+    return AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
+
+
+def test_a_new_password_of_the_backend_reaches_server_and_webhook(tmp_path, monkeypatch):
+    run = tied_run(tmp_path, monkeypatch)
+    run.send()
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "changed")
+    run.send()
+    (backend,), (hook,) = run.server.backends, run.server.webhooks.values()
+    assert backend["basic_auth_pass"] == "changed"
+    assert hook["headers"]["Authorization"] == Credentials("engine", "changed").of_the_bell.header
+
+
+def test_a_send_that_ended_before_the_webhook_was_hung_is_made_good(tmp_path, monkeypatch):
+    run = tied_run(tmp_path, monkeypatch)
+
+    def die(request):
+        if "webhooks" in request.url.path:
+            raise httpx.ConnectError("killed")
+
+    run.server.before = die
+    with pytest.raises(ServerUnavailableError):
+        run.send()
+    run.server.before = lambda request: None
+    run.send()
+    (hook,) = run.server.webhooks.values()
+    assert hook["headers"] == {"Authorization": Credentials("engine", "secret").of_the_bell.header}
+    assert len(run.server.backends) == 1
+
+
+def test_the_webhook_of_a_backend_that_has_moved_goes_and_others_stay(tmp_path, monkeypatch):
+    run = tied_run(tmp_path, monkeypatch)
+    run.send()
+    theirs = {"id": 998, "url": "http://elsewhere/webhook", "headers": {"Authorization": "Basic x"}}
+    bell = Credentials("engine", "old").of_the_bell.header
+    left = {"id": 999, "url": "http://old/webhook", "headers": {"Authorization": bell}}
+    run.server.webhooks |= {998: theirs, 999: left}
+    moved = BackendSettings(url="http://127.0.0.1:9191")
+    run.settings = run.settings.model_copy(update={"backend": moved})
+    run.send()
+    hooks = sorted(hook["url"] for hook in run.server.webhooks.values())
+    assert hooks == ["http://127.0.0.1:9191/webhook", "http://elsewhere/webhook"]
+
+
+def test_new_keys_of_a_bucket_reach_the_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "for an hour")
+    photos = tmp_path / "list.txt"
+    photos.write_text("s3://bucket/a.jpg\n")
+    run = AssistedRun(tmp_path, source=str(photos), server=ServerSettings(photos="s3"))
+    run.send()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "rotated")
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    run.send()
+    (storage,) = run.server.storages
+    assert (storage["aws_secret_access_key"], storage["aws_session_token"]) == ("rotated", None)

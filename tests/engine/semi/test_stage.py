@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine.assist.connection import Connection
+from engine.assist.sending import Sent
 from engine.label_studio.home import Home
 from engine.semi import stage
 from engine.semi.proposing import ProposingModel
@@ -58,8 +59,8 @@ class PrefilledRun:
         parameters = SemiAutomaticParameters(min_predicted_iou=0.7, min_stability=0.5)
         return ProposingModel(DiscSegmenter(), FixedBoxes(*self.boxes), parameters)
 
-    def send(self) -> None:
-        stage.send(self.settings, connection=self.connection, model=self.model)
+    def send(self) -> Sent:
+        return stage.send(self.settings, connection=self.connection, model=self.model)
 
     def collect(self):
         return stage.collect(self.settings, connection=self.connection)
@@ -183,6 +184,24 @@ def test_other_proposals_than_were_sent_are_refused_by_name(tmp_path):
     run.settings = run.settings.model_copy(update={"round": 3})
     with pytest.raises(ConfigurationError, match="round was 0, now 3"):
         run.send()
+
+
+def test_photos_that_came_and_went_are_sent_and_left_alone(tmp_path):
+    run = PrefilledRun(tmp_path)
+    run.send()
+    before = run.proposals()["1.png"]
+    photos = tmp_path / "photos"
+    (photos / "new.png").write_bytes((photos / "0.png").read_bytes())
+    (photos / "0.png").unlink()
+    sent = run.send()
+    assert (sent.added, sent.there) == (1, 1)
+    assert len(run.began_with("new.png")) == 2
+    assert run.proposals()["1.png"] == before
+    assert run.send().added == 0
+    for name in ("0.png", "new.png"):  # what was sent of a photo that is gone still counts
+        run.server.annotate(run.server.task_of(name), run.began_with(name))
+    run.collect()
+    assert run.rows()["new.png"].masks == run.proposals()["new.png"].masks
 
 
 def test_a_photo_without_a_confident_mask_is_an_empty_task(tmp_path):
