@@ -4,6 +4,7 @@
 Masks are read, joined and written inside one fused step, a shard at a time.
 """
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -24,12 +25,16 @@ from pipelines.shards import write_rows
 from pipelines.sidecar import ShardStats, Tally
 from pipelines.storage import Folder
 from pipelines.work_link import ImageDone, WorkLink, current_link, linked
-from stages.joining import join_rows
+from stages.joining import PHOTO_CHANGED, join_rows
 from stages.records import ErrorRecord, ImageRow
 from stages.schema import rows_from_table
 from stages.upright import upright_file
 
 GROUPS_IN_MEMORY: Final = 16
+_CHANGED: Final = (
+    "the photo's file is another than the one that its masks were made for, so they do not fit it: "
+    "bring that file back, or mask the photo anew"
+)
 
 
 def run_joined(work: JoinWork, link: WorkLink) -> None:
@@ -88,12 +93,17 @@ def _joined(places: Sequence[RowPlace], rows_at: "_Rows", recipe: JoinRecipe) ->
     if not recipe.embed_images or row.error is not None:
         return row
     try:
-        data = upright_file(read_photo(row.ref.uri, recipe.limits), recipe.limits)
+        data = read_photo(row.ref.uri, recipe.limits)
+        if hashlib.sha256(data).hexdigest() != row.sha256:
+            return _without_masks(row, PHOTO_CHANGED, ErrorRecord(PHOTO_CHANGED, _CHANGED))
+        return replace(row, image=upright_file(data, recipe.limits))
     except RecordError as error:
-        dropped = {**row.dropped, "photo_is_gone": len(row.masks)}
-        problem = ErrorRecord(error.kind, str(error))
-        return replace(row, masks=(), dropped=dropped, error=problem)
-    return replace(row, image=data)
+        return _without_masks(row, "photo_is_gone", ErrorRecord(error.kind, str(error)))
+
+
+def _without_masks(row: ImageRow, reason: str, error: ErrorRecord) -> ImageRow:
+    dropped = {**row.dropped, reason: row.dropped.get(reason, 0) + len(row.masks)}
+    return replace(row, masks=(), dropped=dropped, error=error)
 
 
 class _Rows:

@@ -25,6 +25,7 @@ BESIDE_COMPLETE: Final = "beside_a_complete_photo"
 NOT_SURE: Final = "model_not_sure"
 CORRECTED: Final = "corrected_since"
 REJECTED: Final = "rejected_by_people"
+PHOTO_CHANGED: Final = "photo_changed"
 
 NESTING_CONTAINMENT: Final = 0.9
 
@@ -69,7 +70,8 @@ def join_rows(
     """The union of one photo's rows.
 
     Args:
-        rows: of one photo and one state of its file, at least one, the oldest round first.
+        rows: of one photo, at least one, the oldest round first. Masks of another file than
+            the newest row's (by sha256) do not fit it, and are left out.
         parameters: what counts as the same object, and as sure.
         rejected: ids of masks that people have rejected.
 
@@ -80,10 +82,12 @@ def join_rows(
     readable = [row for row in rows if row.error is None]
     if not readable:
         return rows[-1]
-    newest_first = readable[::-1]
     dropped: Counter[str] = Counter()
     for row in readable:
         dropped.update(row.dropped)
+        if row.sha256 != readable[-1].sha256:
+            dropped[PHOTO_CHANGED] += len(row.masks)
+    newest_first = [row for row in reversed(readable) if row.sha256 == readable[-1].sha256]
     shown = [row for row in newest_first if row.stage != AUTOMATIC]
     complete = any(row.exhaustive for row in shown)
     union = _Union(parameters.overlap_iou, dropped)
@@ -107,7 +111,7 @@ def join_rows(
         revision=0,
         exhaustive=True if complete else first.exhaustive,
         masks=nest([mask for _, mask in union.kept], NESTING_CONTAINMENT),
-        dropped=dict(sorted(dropped.items())),
+        dropped={reason: count for reason, count in sorted(dropped.items()) if count},
     )
 
 

@@ -14,7 +14,10 @@ _BUILD_EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine dataset build configs/dataset-demo.yaml --out data-sets/one
 
-mask-engine dataset build configs/dataset-demo.yaml --out data-sets/one --set 'rounds=[1, 2]'"""
+mask-engine dataset build configs/dataset-demo.yaml --out data-sets/one --set 'rounds=[1, 2]'
+
+mask-engine dataset build configs/dataset-demo.yaml --out data-sets/one \\
+  --set engine_settings.out=runs/mine --set engine_settings.data_root=data"""
 _DIFF_EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine dataset diff data-sets/one data-sets/two

@@ -8,20 +8,24 @@ from typing import Any, Final
 from engine.console import progress
 from engine.datasets.cards import annotation_card, dataset_card, model_card
 from engine.datasets.checksums import CHECKSUMS_FILE, write_checksums
-from engine.datasets.settings import DatasetSettings
+from engine.datasets.settings import DatasetSettings, engine_of
 from engine.datasets.statistics import statistics
 from engine.rounds.context import Tools
-from engine.rounds.data_set import taking_part
+from engine.rounds.data_set import rejected, taking_part
 from engine.rounds.ledger import Ledger, open_ledger
 from engine.rounds.run import context_of
-from engine.rounds.settings import EngineSettings, read_engine
+from engine.rounds.settings import EngineSettings
 from model.errors import ConfigurationError
 from pipelines.joins import JoinedRun, JoinRecipe, index_runs, write_joined_run
 from pipelines.progress import Progress
-from pipelines.storage import Folder
+from pipelines.run_folder import clear_leftovers, prepare_folder
+from pipelines.storage import TEMPORARY, Folder
+from stages.ids import digest
 
 STATISTICS_FILE: Final = "statistics.json"
 CARDS: Final = ("README.md", "MODEL_CARD.md", "ANNOTATION_CARD.md")
+# Each data set has an index of its own while it is made; no checksum counts it.
+SCRATCH: Final = f"{TEMPORARY}/join"
 
 
 def build_dataset(settings: DatasetSettings, out: str) -> dict[str, Any]:
@@ -31,14 +35,17 @@ def build_dataset(settings: DatasetSettings, out: str) -> dict[str, Any]:
         ConfigurationError: if a round is not there, or `out` holds something else.
         StopError: if the disk is full.
     """
-    engine = read_engine(settings.engine)
+    engine = engine_of(settings)
     ledger = open_ledger(engine.out)
-    runs = _runs(settings, engine, ledger)
-    folder = Folder(out)
+    standing = _standing(engine, ledger)
+    runs = _chosen(settings, engine, standing)
+    folder = prepare_folder(out)
     joined = tuple(JoinedRun(address, number) for address, number in runs)
+    # What people refused in a round that was not chosen is refused all the same.
+    refused = rejected(address for address, _ in standing)
     index = index_runs(
         joined,
-        Folder(f"{engine.out.rstrip('/')}/dataset-index"),
+        Folder(f"{out.rstrip('/')}/{SCRATCH}"),
         limits=engine.pool.limits,
         alike_bits=engine.data.near_duplicate_bits,
     )
@@ -50,27 +57,40 @@ def build_dataset(settings: DatasetSettings, out: str) -> dict[str, Any]:
         write_joined_run(
             out,
             index.photos,
-            JoinRecipe(joined, engine.data, engine.pool.limits, embed_images=settings.embed_images),
+            JoinRecipe(
+                joined,
+                engine.data,
+                engine.pool.limits,
+                refused,
+                embed_images=settings.embed_images,
+            ),
             source=engine.under_root(engine.pool.source),
             configuration={
                 "stage": "dataset",
                 "runs": [f"{number}:{address}" for address, number in runs],
                 "join": engine.data.model_dump(mode="json"),
+                "rejected": digest(" ".join(sorted(refused))),
             },
             progress=tell,
         )
+    rounds = sorted({number for _, number in runs})
     numbers = statistics(out)
-    _describe(folder, settings, engine, ledger, numbers, sorted({number for _, number in runs}))
+    _describe(folder, settings, engine, ledger, numbers, rounds)
     write_checksums(folder)
+    folder.remove(SCRATCH)
+    clear_leftovers(folder)
     return numbers
 
 
-def _runs(
-    settings: DatasetSettings, engine: EngineSettings, ledger: Ledger
+def _standing(engine: EngineSettings, ledger: Ledger) -> list[tuple[str, int]]:
+    """Addresses and rounds of all runs that no rollback made void."""
+    context = context_of(engine, len(engine.flat_rounds()), ledger, Tools())
+    return [(context.address(run), number) for run, number in taking_part(context)]
+
+
+def _chosen(
+    settings: DatasetSettings, engine: EngineSettings, runs: list[tuple[str, int]]
 ) -> list[tuple[str, int]]:
-    last = len(engine.flat_rounds())
-    context = context_of(engine, last, ledger, Tools())
-    runs = [(context.address(run), number) for run, number in taking_part(context)]
     there = {number for _, number in runs}
     missing = sorted(set(settings.rounds) - there)
     if missing:

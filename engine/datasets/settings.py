@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.configuration import build, parse_assignments, read_yaml
+from engine.rounds.settings import EngineSettings
 
 
 class DatasetSettings(BaseModel):
@@ -15,6 +17,10 @@ class DatasetSettings(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     engine: str = Field(description="The engine's configuration file.")
+    engine_settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Settings of the engine that differ from its file, as its --set gave them.",
+    )
     rounds: tuple[int, ...] = Field(
         default=(), strict=False, description="Rounds that take part, 0 is what was there; all."
     )
@@ -34,3 +40,13 @@ def read_dataset_settings(config: str, pairs: Sequence[str] = ()) -> DatasetSett
         ConfigurationError: naming the key that is wrong, unknown or missing.
     """
     return build(DatasetSettings, [read_yaml(config), parse_assignments(pairs)], origin=config)
+
+
+def engine_of(settings: DatasetSettings) -> EngineSettings:
+    """The engine whose rounds the data set is made of.
+
+    Raises:
+        ConfigurationError: naming the key that is wrong, unknown or missing.
+    """
+    layers = [read_yaml(settings.engine), settings.engine_settings]
+    return build(EngineSettings, layers, origin=settings.engine)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from engine.evaluation.truth import TruthPhoto
 from model.errors import ConfigurationError
 from pipelines.imported import write_imported_run
+from pipelines.manifest import read_manifest
+from pipelines.reviews import read_reviews
 from pipelines.shards import read_rows
+from pipelines.storage import Folder
 from stages import rle
 from stages.records import ImageRef, ImageRow, MaskRecord
+
+SAMPLE_STAGE: Final = "audit"
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def sample_masks(run: str, out: str, *, masks: int, seed: int) -> int:
         sorted(refs, key=lambda ref: (ref.path, ref.image_id)),
         rows.row,
         source=run,
-        configuration={"stage": "audit", "masks": masks, "seed": seed},
+        configuration={"stage": SAMPLE_STAGE, "masks": masks, "seed": seed},
     )
     return len(chosen)
 
@@ -97,7 +103,21 @@ def pairs_with_truth(run: str, known: Mapping[str, TruthPhoto]) -> Iterator[Pair
 
 
 def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:
-    """Each mask of a run with what people made of it; photos that nobody did are passed over."""
+    """Each mask that people were shown with what they made of it.
+
+    Masks that nobody was shown say nothing, and photos that nobody did are passed over. Where
+    there are reviews, they tell what was shown; else the run has to be a sample, all of which was.
+
+    Raises:
+        ConfigurationError: if nobody can say which masks were shown.
+    """
+    shown = {review.mask_id for review in read_reviews(Folder(corrected))}
+    if not shown and not _is_sample(run):
+        raise ConfigurationError(
+            f"{run}: is no audit's sample, and {corrected} has no reviews that say which of its "
+            "masks people were shown; the others would count as wrong. Give the sample that was "
+            f"sent to them (`mask-engine audit {run} --sample DIR` draws one)"
+        )
     done = {
         row.ref.image_id: row.masks
         for row in read_rows(corrected, columns=["masks"])
@@ -106,7 +126,13 @@ def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:
     for row in read_rows(run, columns=["masks"]):
         if row.ref.image_id in done:
             for mask in row.masks:
-                yield _pair(row, mask, _iou_with_correction(mask, done[row.ref.image_id]))
+                if not shown or mask.mask_id in shown:
+                    yield _pair(row, mask, _iou_with_correction(mask, done[row.ref.image_id]))
+
+
+def _is_sample(run: str) -> bool:
+    manifest = read_manifest(Folder(run))
+    return manifest is not None and manifest.configuration.get("stage") == SAMPLE_STAGE
 
 
 def _iou_with_correction(mask: MaskRecord, people: Sequence[MaskRecord]) -> float:

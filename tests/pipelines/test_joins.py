@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,8 +44,9 @@ class Joining:
 
     def row(self, number: int, *masks: object) -> ImageRow:
         path = f"{number}.png"
-        ref = make_ref(path, uri=str(self.folder / "photos" / path))
-        return make_row(ref=ref, masks=masks, dropped={})
+        file = self.folder / "photos" / path
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        return make_row(ref=make_ref(path, uri=str(file)), sha256=sha256, masks=masks, dropped={})
 
     def index(self) -> JoinIndex:
         out = Folder(str(self.folder / "index"))
@@ -105,9 +107,10 @@ def test_a_write_goes_on_where_it_stopped_and_refuses_another_join(joining: Join
         )
 
 
-def test_a_photo_that_is_gone_is_a_row_that_says_so(joining: Joining) -> None:
+def test_a_photo_that_is_gone_or_another_is_a_row_that_says_so(joining: Joining) -> None:
     photos = joining.index().photos
     (joining.folder / "photos" / "2.png").unlink()
+    (joining.folder / "photos" / "1.png").write_bytes(make_photo_bytes(60, 40))
 
     write_joined_run(
         str(joining.folder / "joined"),
@@ -117,7 +120,11 @@ def test_a_photo_that_is_gone_is_a_row_that_says_so(joining: Joining) -> None:
         configuration={},
     )
 
-    gone = next(r for r in read_rows(str(joining.folder / "joined")) if r.ref.path == "2.png")
+    rows = {row.ref.path: row for row in read_rows(str(joining.folder / "joined"))}
+    gone, other = rows["2.png"], rows["1.png"]
     assert gone.error is not None
     assert gone.error.type == "vanished"
     assert gone.dropped == {"photo_is_gone": 1}
+    assert other.error is not None
+    assert "another than the one that its masks were made for" in other.error.message
+    assert (other.masks, other.image, other.dropped) == ((), None, {"photo_changed": 1})

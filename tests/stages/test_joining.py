@@ -7,6 +7,7 @@ from stages.joining import (
     BESIDE_COMPLETE,
     CORRECTED,
     NOT_SURE,
+    PHOTO_CHANGED,
     REJECTED,
     SAME_MASK,
     UNDER_NEWER,
@@ -105,6 +106,21 @@ def test_a_mask_that_a_person_looked_at_counts_as_a_persons() -> None:
     assert joined.dropped == {SAME_MASK: 1}
 
 
+def test_masks_of_another_file_than_the_newest_rows_are_left_out() -> None:
+    small = make_mask(box_xywh=(4, 6, 10, 8), size_hw=(40, 60))
+    rows = [
+        row(person(), machine(40), stage="assisted_manual", exhaustive=True, round=1),
+        row(small, width=60, height=40, sha256="0" * 64, round=2),
+    ]
+
+    joined = join_rows(rows, PARAMETERS)
+
+    assert joined.masks == (small,)
+    assert (joined.width, joined.sha256, joined.stage) == (60, "0" * 64, "automatic")
+    assert joined.exhaustive is None
+    assert joined.dropped == {PHOTO_CHANGED: 2}
+
+
 def test_a_photo_that_failed_in_one_round_has_the_masks_of_the_other() -> None:
     assert len(join_rows([make_failed_row("a.jpg"), row(machine())], PARAMETERS).masks) == 1
     assert join_rows([make_failed_row("a.jpg")], PARAMETERS).error is not None
@@ -115,7 +131,7 @@ MASKS = st.lists(
 )
 
 
-@given(st.lists(st.tuples(MASKS, st.booleans()), min_size=1, max_size=3))
+@given(st.lists(st.tuples(MASKS, st.booleans(), st.sampled_from("01")), min_size=1, max_size=3))
 def test_nothing_disappears_and_no_order_of_masks_matters(rows) -> None:
     made = [
         row(
@@ -129,8 +145,9 @@ def test_nothing_disappears_and_no_order_of_masks_matters(rows) -> None:
             stage="semi_automatic",
             exhaustive=complete or None,
             round=number,
+            sha256=64 * file,
         )
-        for number, (masks, complete) in enumerate(rows)
+        for number, (masks, complete, file) in enumerate(rows)
     ]
 
     joined = join_rows(made, PARAMETERS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,12 @@ from engine.exports.sa1b import Sa1bFormat
 from engine.exports.work import export_run
 from engine.rounds.run import run_engine
 from model.errors import ConfigurationError
+from pipelines.reviews import append_reviews
 from pipelines.shards import read_rows
 from pipelines.status import run_status
 from pipelines.storage import Folder
 from stages.photos import PhotoLimits
+from stages.reviews import ReviewRecord
 from tests.engine.rounds.engines import FAKE_TOOLS, QUICK, make_data, settings_of
 
 
@@ -63,6 +67,32 @@ def test_it_holds_shards_statistics_cards_and_checksums(engine: Path, tmp_path: 
     assert "| 1 | assisted_manual | 2 | 4 |" in annotation
     assert wrong_files(Folder(str(tmp_path / "set"))) == []
     assert all(row.image for row in read_rows(str(tmp_path / "set")))
+
+
+def test_what_people_refused_in_any_round_stays_out_and_the_engine_can_be_elsewhere(
+    engine: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(engine / "out", tmp_path / "moved")
+    run = tmp_path / "moved" / "rounds" / "01" / "collected"
+    refused, other = (row.masks[0].mask_id for row in read_rows(str(run), columns=["masks"]))
+    row = next(iter(read_rows(str(run), columns=[])))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    reviews = [
+        ReviewRecord(mask, row.ref.image_id, verdict, "ann", None, at)
+        for mask, verdict in ((refused, "reject"), (other, "accept"))
+    ]
+    append_reviews(Folder(str(run)), reviews)
+
+    build(engine, tmp_path / "set", engine_settings={"out": str(tmp_path / "moved")})
+
+    rows = list(read_rows(str(tmp_path / "set"), columns=["masks", "dropped"]))
+    assert refused not in {mask.mask_id for row in rows for mask in row.masks}
+    assert other in {mask.mask_id for row in rows for mask in row.masks}
+    assert sum(row.dropped.get("rejected_by_people", 0) for row in rows) == 1
+    assert not list(engine.rglob("*index"))
+    assert not (tmp_path / "set" / "_tmp").exists()
+    with pytest.raises(ConfigurationError, match="unknown key 'ou'; did you mean 'out'"):
+        build(engine, tmp_path / "none", engine_settings={"ou": "x"})
 
 
 def test_a_changed_file_is_found_by_its_checksum(engine: Path, tmp_path: Path) -> None:

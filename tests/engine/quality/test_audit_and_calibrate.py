@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,12 @@ from engine.quality.pairs import Pair, pairs_with_corrections, pairs_with_truth,
 from engine.quality.sending import collect_sample, send_sample
 from engine.rounds.people import AskedAgain
 from model.errors import ConfigurationError, StopError
+from pipelines.reviews import write_reviews
 from pipelines.shards import read_rows
+from pipelines.storage import Folder
 from stages.ids import image_id
 from stages.records import ImageRef
+from stages.reviews import ReviewRecord
 from tests.engine.fake_label_studio import FakeLabelStudio
 from tests.engine.run_factory import make_run
 from tests.engine.simulation.discs import SIZE_HW as DISCS_HW
@@ -72,13 +76,34 @@ def test_a_sample_holds_only_its_masks_and_corrections_pair_up(tmp_path: Path) -
     assert sample_masks(run, str(tmp_path / "all"), masks=99, seed=1) == 20
 
     first = rows[0]
-    kept, moved, gone = first.masks[:3]
+    kept, moved = first.masks[:2]
     better = make_mask(box_xywh=(17, 6, 10, 8), derived_from=moved.mask_id, origin="human")
     done = [make_row(ref=first.ref, stage="semi_automatic", masks=(kept, better))]
     corrected = make_run(tmp_path / "corrected", done)
-    one = make_run(tmp_path / "one", [make_row(ref=first.ref, masks=(kept, moved, gone))])
-    ious = [round(p.iou, 2) for p in pairs_with_corrections(one, corrected)]
-    assert ious == [1.0, 0.82, 0.0]
+    ious = [round(p.iou, 2) for p in pairs_with_corrections(str(tmp_path / "all"), corrected)]
+    assert sorted(ious) == [0.0, 0.0, 0.82, 1.0]
+
+
+def test_masks_that_nobody_was_shown_do_not_count_as_wrong(tmp_path: Path) -> None:
+    row = make_row(
+        "a.png", masks=tuple(make_mask(box_xywh=(4 + 12 * k, 6, 10, 8)) for k in range(3))
+    )
+    kept, gone, _ = row.masks
+    run = make_run(tmp_path / "run", [row])
+    corrected = make_run(tmp_path / "corrected", [make_row(ref=row.ref, masks=(kept,))])
+
+    with pytest.raises(ConfigurationError, match="which of its masks people were shown"):
+        list(pairs_with_corrections(run, corrected))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    write_reviews(
+        Folder(corrected),
+        0,
+        [
+            ReviewRecord(mask.mask_id, row.ref.image_id, verdict, "ann", None, at)
+            for mask, verdict in ((kept, "accept"), (gone, "reject"))
+        ],
+    )
+    assert [p.iou for p in pairs_with_corrections(run, corrected)] == [1.0, 0.0]
 
 
 def test_masks_are_paired_with_the_most_alike_known_one(tmp_path: Path) -> None:
