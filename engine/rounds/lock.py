@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import platform
 import threading
@@ -33,14 +34,19 @@ class Lock:
 
     def __init__(self) -> None:
         self._lost = threading.Event()
+        self._good_until = math.inf
 
     def lose(self) -> None:
         """Notes that somebody else has it now."""
         self._lost.set()
 
+    def hold_until(self, moment: float) -> None:
+        """Notes until when nobody else may take it, by this machine's stopwatch."""
+        self._good_until = moment
+
     def check(self) -> None:
-        """Raises StopError if the lock was lost."""
-        if self._lost.is_set():
+        """Raises StopError if the lock was lost, or if it was not renewed in time."""
+        if self._lost.is_set() or time.monotonic() > self._good_until:
             raise StopError(
                 "the lock on the engine's folder was lost (this machine was stopped or cut off "
                 "for long, and another process took over). Nothing was committed; run the same "
@@ -96,14 +102,21 @@ def _file_lock(folder: Folder) -> Iterator[Lock]:
 @contextlib.contextmanager
 def _lease(folder: Folder) -> Iterator[Lock]:
     store = _LeaseObject(folder)
-    store.take()
     lock, ended = Lock(), threading.Event()
+    store.take()
+    lock.hold_until(time.monotonic() + LEASE_SECONDS)
 
     def beat() -> None:
         while not ended.wait(BEAT_SECONDS):
-            if not store.renew():
+            began = time.monotonic()
+            try:
+                is_ours = store.renew()
+            except Exception:  # noqa: BLE001 - botocore's are no OSErrors; the lease runs out by itself
+                continue
+            if not is_ours:
                 lock.lose()
                 return
+            lock.hold_until(began + LEASE_SECONDS)
 
     thread = threading.Thread(target=beat, daemon=True, name="lease")
     thread.start()
@@ -132,17 +145,27 @@ class _LeaseObject:
             self._tag = self._tag_now()
 
     def renew(self) -> bool:
-        """Rewrites it if it is still ours; passing troubles of the network are not a loss."""
+        """Rewrites it; gives whether it is still ours.
+
+        Raises:
+            Exception: whatever the network's trouble is; it is not renewed then, nor lost.
+        """
+        text = _lease_text()
         try:
-            self._put(self._tag)
+            self._put(self._tag, text)
         except FileNotFoundError:
             return False
-        except OSError:
-            return self._tag_now() == self._tag
+        except Exception:
+            tag = self._tag_now()
+            if tag == self._tag:
+                raise
+            if self._folder.read(LEASE_FILE) != text:
+                return False
+            self._tag = tag  # it was written, and the answer got lost
         return True
 
     def release(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):  # it runs out by itself
             if self._tag_now() == self._tag:
                 self._folder.remove(LEASE_FILE)
 
@@ -162,13 +185,13 @@ class _LeaseObject:
 
     def _take_over(self, tag: str) -> None:
         try:
-            self._put(tag)
+            self._put(tag, _lease_text())
         except OSError:
             raise ConfigurationError(_held(self._folder, "another process")) from None
 
-    def _put(self, tag: str) -> None:
+    def _put(self, tag: str, text: bytes) -> None:
         answer = self._folder.filesystem.call_s3(
-            "put_object", Bucket=self._bucket, Key=self._key, Body=_lease_text(), IfMatch=tag
+            "put_object", Bucket=self._bucket, Key=self._key, Body=text, IfMatch=tag
         )
         self._tag = answer["ETag"]
 

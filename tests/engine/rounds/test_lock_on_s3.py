@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from engine.rounds import lock as lock_module
 from engine.rounds.ledger import open_ledger
-from engine.rounds.lock import LEASE_FILE, engine_lock
+from engine.rounds.lock import LEASE_FILE, _LeaseObject, engine_lock
 from engine.rounds.run import run_engine
 from model.errors import ConfigurationError, StopError
 from pipelines.storage import Folder
@@ -73,6 +76,61 @@ def test_a_lease_that_nobody_renews_is_taken_over_and_its_old_holder_stops(
                 break
         with pytest.raises(StopError, match="the lock on the engine's folder was lost"):
             lock.check()
+
+
+def test_a_network_that_is_gone_for_a_while_does_not_end_the_heartbeat(
+    store: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_module, "LEASE_SECONDS", 1.0)
+    folder = Folder("s3://bucket/unplugged")
+    renew, tries = _LeaseObject.renew, []
+
+    def unplugged(lease: _LeaseObject) -> bool:
+        tries.append(1)
+        raise EndpointConnectionError(endpoint_url="http://gone")
+
+    with engine_lock(folder) as lock:
+        monkeypatch.setattr(_LeaseObject, "renew", unplugged)
+        _wait_until(lambda: len(tries) > 1)
+        lock.check()
+        _wait_until(lambda: time.monotonic() > lock._good_until)
+        with pytest.raises(StopError, match="the lock on the engine's folder was lost"):
+            lock.check()
+        monkeypatch.setattr(_LeaseObject, "renew", renew)
+        # Nobody took it meanwhile, so it is ours again.
+        _wait_until(lambda: time.monotonic() < lock._good_until)
+        lock.check()
+
+
+def test_an_answer_that_gets_lost_is_no_loss_of_the_lease(
+    store: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.1)
+    folder = Folder("s3://bucket/lost-answers")
+    put, lost = _LeaseObject._put, []
+
+    def put_and_fail(lease: _LeaseObject, tag: str, text: bytes) -> None:
+        mine = lease._tag
+        put(lease, tag, text)
+        lease._tag = mine
+        lost.append(1)
+        raise EndpointConnectionError(endpoint_url="http://gone")
+
+    with engine_lock(folder) as lock:
+        monkeypatch.setattr(_LeaseObject, "_put", put_and_fail)
+        _wait_until(lambda: len(lost) > 2)
+        lock.check()
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if happened():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
 
 
 def test_a_name_can_be_taken_once(store: Any, tmp_path: Path) -> None:  # noqa: F811
