@@ -5,12 +5,13 @@ Everything that is left out is counted by its reason, so that nothing disappears
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from stages import rle
 from stages.nesting import nest
@@ -45,7 +46,11 @@ class JoinParameters(BaseModel):
         default=0.0, ge=0, le=1, description="A machine's masks less stable are left out."
     )
     validation_share: float = Field(
-        default=0.1, ge=0, lt=1, description="Groups of photos kept aside for validation."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Groups of photos kept out of training, for validation of your own; the engine "
+        "measures on held-out photos.",
     )
     near_duplicate_bits: int = Field(
         default=3, ge=0, le=15, description="Photos whose hashes differ in no more bits are alike."
@@ -55,6 +60,25 @@ class JoinParameters(BaseModel):
         description="Regular expression; photos in whose paths its group 1 is the same are "
         "frames of one source, and stay on one side of the split.",
     )
+
+    @field_validator("frames_of")
+    @classmethod
+    def _names_what_frames_share(cls, value: str | None) -> str | None:
+        try:
+            has_group = value is None or re.compile(value).groups > 0
+        except re.error:
+            has_group = False
+        if not has_group:
+            raise ValueError(
+                "expected a regular expression whose group 1 names what frames have in common, "
+                r"such as '^(.*)_\d+\.jpg$'"
+            )
+        return value
+
+    def source_of_frame(self, path: str) -> str | None:
+        """What the frame at a path has in common with others, None if it is no frame."""
+        found = None if self.frames_of is None else re.search(self.frames_of, path)
+        return found.group(1) if found else None
 
 
 def is_peoples(mask: MaskRecord) -> bool:

@@ -45,12 +45,15 @@ class TruthPhoto:
     masks: tuple[TruthMask, ...]
 
 
-def read_truth(annotations: Path, images: Path | None = None) -> list[TruthPhoto]:
+def read_truth(
+    annotations: Path, images: Path | None = None, *, with_empty: bool = False
+) -> list[TruthPhoto]:
     """Read a COCO file; crowds and empty masks are left out.
 
     Args:
         annotations: the file.
         images: folder of the photos; by default `images` beside the file, or its own folder.
+        with_empty: whether photos without a mask are given too.
 
     Raises:
         ConfigurationError: not a COCO file, or photos that it names are missing.
@@ -75,7 +78,7 @@ def read_truth(annotations: Path, images: Path | None = None) -> list[TruthPhoto
             f"{annotations}: {len(missing)} of {len(photos)} photos are not in {folder}, "
             f"{missing[0].name} for one: give their folder with --images"
         )
-    return [photo for photo in photos if photo.masks]
+    return [photo for photo in photos if photo.masks or with_empty]
 
 
 def choose_masks(

@@ -1,22 +1,20 @@
 """A round's data set: what people confirmed and what the model is sure of, split by groups.
 
 Near-duplicates, and frames of one source, stay on one side of the split. Held-out photos are on
-neither, wherever they came from.
+neither, wherever they came from, and neither is what looks like one or comes from its source.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from engine.rounds.context import Context
 from engine.rounds.entries import Entry, Outcome
-from engine.rounds.held_out import held_out_addresses
-from model.errors import ConfigurationError, StopError
+from engine.rounds.held_out import without_held_out
+from model.errors import StopError
 from pipelines.joins import (
     IndexedPhoto,
     JoinedRun,
@@ -44,21 +42,18 @@ def build(context: Context) -> Outcome:
     """
     settings = context.settings
     runs = taking_part(context)
+    joined = tuple(JoinedRun(context.address(run), number) for run, number in runs)
     folder = context.place("data")
     index = index_runs(
-        [JoinedRun(context.address(run), number) for run, number in runs],
+        joined,
         Folder(context.address(folder)),
         limits=settings.pool.limits,
         alike_bits=settings.data.near_duplicate_bits,
     )
-    secret = held_out_addresses(settings)
-    seen = tuple(photo for photo in index.photos if photo.ref.uri not in secret)
-    sides = split(replace(index, photos=seen), settings.data, settings.seed)
+    index, left_out = without_held_out(index, joined, settings)
+    sides = split(index, settings.data, settings.seed)
     recipe = JoinRecipe(
-        tuple(JoinedRun(context.address(run), number) for run, number in runs),
-        settings.data,
-        settings.pool.limits,
-        rejected(context.address(run) for run, _ in runs),
+        joined, settings.data, settings.pool.limits, rejected(run.address for run in joined)
     )
     counts: dict[str, float] = {"alike": len(index.alike)}
     dropped: Counter[str] = Counter()
@@ -78,7 +73,7 @@ def build(context: Context) -> Outcome:
     if not counts.get("peoples_masks", 0) + counts.get("machines_masks", 0):
         raise StopError(
             f"round {context.number}: not one mask is left for training "
-            f"({_reasons(dropped)}). Nothing was written to the ledger; lower "
+            f"({_reasons(dropped, left_out)}). Nothing was written to the ledger; lower "
             "data.sure_predicted_iou, or give the round other photos."
         )
     outputs = {side: f"{folder}/{side}" for side, photos in sides.items() if photos}
@@ -86,7 +81,10 @@ def build(context: Context) -> Outcome:
         inputs={f"run of round {number}, {run.rsplit('/', 1)[-1]}": run for run, number in runs},
         outputs=outputs,
         counts=counts,
-        figures={"dropped": dict(sorted(dropped.items()))},
+        figures={
+            "dropped": dict(sorted(dropped.items())),
+            "photos_left_out": dict(sorted(left_out.items())),
+        },
     )
 
 
@@ -117,11 +115,7 @@ def taking_part(context: Context) -> list[tuple[str, int]]:
 
 
 def split(index: JoinIndex, parameters: JoinParameters, seed: int) -> dict[str, list[IndexedPhoto]]:
-    """Photos of each side; a group of photos that belong together is on one side, by its name.
-
-    Raises:
-        ConfigurationError: if `frames_of` is no regular expression with a group.
-    """
+    """Photos of each side; a group of photos that belong together is on one side, by its name."""
     group_of = _groups(index, parameters)
     sides: dict[str, list[IndexedPhoto]] = {TRAIN: [], VALIDATION: []}
     for photo in index.photos:
@@ -137,21 +131,10 @@ def _groups(index: JoinIndex, parameters: JoinParameters) -> dict[str, str]:
     if parameters.frames_of is not None:
         first_of: dict[str, str] = {}
         for photo in index.photos:
-            source = _source_of_frame(photo.ref.path, parameters.frames_of)
+            source = parameters.source_of_frame(photo.ref.path)
             if source is not None:
                 pairs.append((first_of.setdefault(source, photo.ref.image_id), photo.ref.image_id))
     return dict(groups_of((photo.ref.image_id for photo in index.photos), pairs))
-
-
-def _source_of_frame(path: str, expression: str) -> str | None:
-    try:
-        found = re.search(expression, path)
-        return found.group(1) if found else None
-    except (re.error, IndexError):
-        raise ConfigurationError(
-            f"data.frames_of {expression!r}: expected a regular expression whose group 1 names "
-            r"what frames have in common, such as '^(.*)_\d+\.jpg$'"
-        ) from None
 
 
 def _configuration(context: Context, runs: Sequence[tuple[str, int]], side: str) -> dict[str, Any]:
@@ -172,6 +155,11 @@ def _count_masks(run: str) -> dict[str, float]:
     return {name: float(counts[name]) for name in ("peoples_masks", "machines_masks")}
 
 
-def _reasons(dropped: Counter[str]) -> str:
-    named = [f"{reason.replace('_', ' ')}: {count}" for reason, count in dropped.most_common(3)]
+def _reasons(dropped: Counter[str], left_out: Counter[str]) -> str:
+    named = [f"{_in_words(reason)}: {count}" for reason, count in dropped.most_common(3)]
+    named += [f"photos {_in_words(reason)}: {n}" for reason, n in left_out.items()]
     return ", ".join(named) or "there were none"
+
+
+def _in_words(reason: str) -> str:
+    return reason.replace("_", " ")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 
 from engine.rounds.context import Context
 from engine.rounds.entries import Outcome
-from engine.rounds.held_out import held_out_addresses
+from engine.rounds.held_out import Marks, marks_of
 from engine.rounds.proposing import propose
 from model.errors import StopError
 from pipelines.shards import read_rows
@@ -28,19 +30,20 @@ def plan(context: Context) -> Outcome:
     settings, its = context.settings, context.its
     pool = list_photos(settings.under_root(settings.pool.source), name=settings.pool.name)
     taken = {photo.image_id for photo in _taken(context)}
-    secret = held_out_addresses(settings)
-    free = [photo for photo in pool if photo.image_id not in taken and photo.uri not in secret]
-    if not free:
+    untaken = [photo for photo in pool if photo.image_id not in taken]
+    free = _Free(untaken, marks_of(settings))
+    chosen, figures = _choose(context, free)
+    if not chosen:
         raise StopError(
             f"round {context.number}: none of the pool's {len(pool)} photos is left for it: rounds "
             f"before it had {len(taken)}, and held-out ones are for nobody. Nothing was written "
             f"to the ledger; add photos to {settings.pool.source}, or take the round out of the "
             "configuration."
         )
-    chosen, figures = _choose(context, free)
     name = context.place(PHOTOS_FILE)
     context.write_photos(name, chosen)
-    counts = {"photos": len(chosen), "free": len(free) - len(chosen)}
+    left = len(untaken) - len(chosen) - free.left_out.total()
+    counts: dict[str, float] = {"photos": len(chosen), "free": left, **free.left_out}
     if len(chosen) < its.photos.count:
         figures["short_of"] = its.photos.count - len(chosen)
     return Outcome(outputs={"photos": name}, counts=counts, figures=figures)
@@ -56,17 +59,38 @@ def _taken(context: Context) -> list[ImageRef]:
     ]
 
 
-def _choose(
-    context: Context, free: Sequence[ImageRef]
-) -> tuple[list[ImageRef], dict[str, float | str]]:
+class _Free:
+    """Photos that no round had; which of them nobody may have shows when one is taken."""
+
+    def __init__(self, photos: Sequence[ImageRef], marks: Marks) -> None:
+        self.left_out: Counter[str] = Counter()
+        self._marks = marks
+        by_name = [(photo, marks.by_name(photo)) for photo in photos]
+        self.left_out.update(reason for _, reason in by_name if reason is not None)
+        self.photos = [photo for photo, reason in by_name if reason is None]
+
+    def first(self, photos: Iterable[ImageRef], count: int) -> list[ImageRef]:
+        """The first so many that are neither copies nor near-duplicates of held-out ones."""
+        return list(islice(filter(self._is_open, photos), count))
+
+    def _is_open(self, photo: ImageRef) -> bool:
+        reason = self._marks.of(photo)
+        if reason is not None:
+            self.left_out[reason] += 1
+        return reason is None
+
+
+def _choose(context: Context, free: _Free) -> tuple[list[ImageRef], dict[str, float | str]]:
     choice = context.its.photos
     if choice.order == "in_order":
-        return list(free[: choice.count]), {}
+        return free.first(free.photos, choice.count), {}
     rng = np.random.default_rng([context.settings.seed, context.number])
-    shuffled = [free[place] for place in rng.permutation(len(free)).tolist()]
+    shuffled = [free.photos[place] for place in rng.permutation(len(free.photos)).tolist()]
     if choice.order == "random":
-        return _sorted(shuffled[: choice.count]), {}
-    looked_at = _sorted(shuffled[: choice.count * choice.looked_at])
+        return _sorted(free.first(shuffled, choice.count)), {}
+    looked_at = _sorted(free.first(shuffled, choice.count * choice.looked_at))
+    if not looked_at:
+        return [], {}
     run = context.place("looked-at")
     propose(context, looked_at, run)
     doubts = {row.ref.image_id: doubt(row) for row in read_rows(context.address(run))}

@@ -14,7 +14,7 @@ from engine.rounds.changes import refuse_changes
 from engine.rounds.collecting import known_photos
 from engine.rounds.context import Context, Tools
 from engine.rounds.entries import Entry, StepKey
-from engine.rounds.held_out import held_out_addresses
+from engine.rounds.held_out import every_held_out_photo
 from engine.rounds.ledger import Ledger, open_ledger, refuse_other_places
 from engine.rounds.lock import engine_lock
 from engine.rounds.people import WaitingForPeopleError
@@ -98,7 +98,7 @@ def _refuse_missing_data(settings: EngineSettings) -> None:
     """Looks for the pool and for both truths now, and not after hours of training."""
     source = settings.under_root(settings.pool.source)
     list_photos(source, name=settings.pool.name)
-    held_out_addresses(settings)
+    every_held_out_photo(settings)
     if settings.people.truth is not None:
         known_photos(Path(settings.under_root(settings.people.truth)), source)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from engine.rounds.data_set import TRAIN, VALIDATION, split
 from model.errors import ConfigurationError
 from pipelines.joins import IndexedPhoto, JoinIndex
 from stages.joining import JoinParameters
+from tests.engine.rounds.engines import settings_of
 from tests.factories import make_ref
 
 
@@ -45,8 +48,14 @@ def test_frames_of_one_source_are_on_one_side() -> None:
     for clip in range(12):
         assert len({sides[f"clip{clip}_{frame:04d}.jpg"] for frame in range(5)}) == 1
     assert set(sides.values()) == {TRAIN, VALIDATION}
-    with pytest.raises(ConfigurationError, match="whose group 1 names what frames have in common"):
-        side_of(index_of(paths), JoinParameters(frames_of="clip"))
+
+
+@pytest.mark.parametrize("expression", ["clip", "(["])
+def test_an_expression_for_frames_is_checked_when_it_is_read(
+    tmp_path: Path, expression: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"frames_of.*whose group 1 names what frames"):
+        settings_of(tmp_path, tmp_path / "out", data={"frames_of": expression})
 
 
 def test_the_share_is_about_what_was_asked_for_and_a_photo_stays_where_it_is() -> None:
