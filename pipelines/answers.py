@@ -29,6 +29,7 @@ _SENT_SCHEMA: Final = pa.schema(
         *_REF_FIELDS,
         pa.field("address", pa.string(), nullable=False),
         pa.field("confirmed", pa.bool_(), nullable=False),
+        pa.field("task", pa.int64()),
     ]
 )
 _SCHEMA: Final = pa.schema(
@@ -66,11 +67,13 @@ class SentPhoto:
         ref: the photo.
         address: what stood in its task.
         confirmed: whether its task was seen on the server; else sending broke off before.
+        task: its number there, as it was seen last.
     """
 
     ref: ImageRef
     address: str
     confirmed: bool
+    task: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ def kept_answers(run: Folder, shards: int) -> dict[str, Kept]:
 def write_sent(run: Folder, photos: Iterable[SentPhoto]) -> None:
     """Remembers which photos were sent, so that answers about them can be told from others."""
     rows = [
-        _ref_columns(photo.ref) | {"address": photo.address, "confirmed": photo.confirmed}
+        _ref_columns(photo.ref)
+        | {"address": photo.address, "confirmed": photo.confirmed, "task": photo.task}
         for photo in photos
     ]
     with run.writing(SENT_FILE) as file:
@@ -134,7 +138,8 @@ def read_sent(run: Folder) -> dict[str, SentPhoto]:
     with run.open(SENT_FILE) as file:
         rows = read_table(file, schema=_SENT_SCHEMA).to_pylist()
     return {
-        row["image_id"]: SentPhoto(_ref_of(row), row["address"], row["confirmed"]) for row in rows
+        row["image_id"]: SentPhoto(_ref_of(row), row["address"], row["confirmed"], row["task"])
+        for row in rows
     }
 
 

@@ -16,7 +16,7 @@ from engine.annotate.logging_clicks import click_entries
 from engine.annotate.protocol import SentMask, SentWork
 from engine.annotate.settings import AnnotateRun
 from engine.annotate.work_folder import WorkFolder
-from engine.assist.answer_content import Before, Content, Drawing
+from engine.assist.answer_content import Content, Drawing
 from engine.assist.reviewing import review_collected
 from engine.assist.rows import RowMaker
 from engine.backend.answers import MaskRegion
@@ -130,9 +130,6 @@ def content_of(done: list[SentWork], given: Given, entries_of: EntriesOf) -> Con
     """An answer in the form that Label Studio's have, so that one code makes records of both."""
     return Content(
         drawings=[_drawing(work, given, entries_of(work)) for work in done],
-        before={
-            id_: Before(mask.mask_id, None, mask.segmentation.counts) for id_, mask in given.items()
-        },
         prefilled=given,
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from engine.clicks.effort import RegionEffort
 from stages.records import MaskRecord, PromptRecord
+from stages.rle import Rle
 from stages.schema import mask_from_dict, mask_to_dict
 
 Json = dict[str, Any]
@@ -18,15 +19,16 @@ UNKNOWN_ID: Final = "unknown_id"
 TASK_DELETED: Final = "task_deleted"
 TASK_EDITED: Final = "task_edited"
 SKIPPED: Final = "skipped"
+INTERNAL: Final = "internal"
 
 
 @dataclass(frozen=True)
 class Before:
-    """The mask that a region was when it was collected last."""
+    """The mask that a region was when it was collected last; a row of the run holds it."""
 
     mask_id: str
     derived_from: str | None
-    counts: str
+    segmentation: Rle
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Drawing:
         annotator: who.
         lead_seconds: how long the task was open for them.
         skipped: whether they refused it.
-        result: regions and choices, as the server gives them.
+        result: regions and choices, as the server gives them: nobody has looked what they are.
         efforts: what regions cost that were made by clicking, by region id.
         at: when it was submitted last, as the server says.
         looked: seconds spent on each of the masks that the task began with, where somebody
@@ -47,10 +49,15 @@ class Drawing:
     annotator: str
     lead_seconds: float
     skipped: bool
-    result: Sequence[Json]
+    result: Sequence[Any]
     efforts: Mapping[str, RegionEffort] = field(default_factory=dict)
     at: str = ""
     looked: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def regions(self) -> list[Json]:
+        """What is at least an object in the result."""
+        return [region for region in self.result if isinstance(region, dict)]
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,13 @@ class Content:
 
     Attributes:
         drawings: of each annotator, the first one first.
-        before: masks of the collection before, by region id.
+        before: masks of the collections before, by annotator and region.
         prefilled: the exact masks that the task began with, by region id.
         problem: kind and message where the task itself is of no use.
     """
 
     drawings: Sequence[Drawing] = ()
-    before: Mapping[str, Before] = field(default_factory=dict)
+    before: Mapping[str, Mapping[str, Before]] = field(default_factory=dict)
     prefilled: Mapping[str, MaskRecord] = field(default_factory=dict)
     problem: tuple[str, str] | None = None
 
@@ -73,7 +80,10 @@ class Content:
         """As JSON."""
         fields = {
             "drawings": [_drawing_fields(drawing) for drawing in self.drawings],
-            "before": {region: asdict(mask) for region, mask in self.before.items()},
+            "before": {
+                annotator: {region: asdict(mask) for region, mask in masks.items()}
+                for annotator, masks in self.before.items()
+            },
             "prefilled": {region: mask_to_dict(mask) for region, mask in self.prefilled.items()},
             "problem": self.problem,
         }
@@ -86,8 +96,11 @@ class Content:
         problem = fields["problem"]
         return cls(
             drawings=[_drawing(drawing) for drawing in fields["drawings"]],
-            before={region: Before(**mask) for region, mask in fields["before"].items()},
-            prefilled={id_: mask_from_dict(m) for id_, m in fields.get("prefilled", {}).items()},
+            before={
+                annotator: {region: _before(mask) for region, mask in masks.items()}
+                for annotator, masks in fields["before"].items()
+            },
+            prefilled={id_: mask_from_dict(m) for id_, m in fields["prefilled"].items()},
             problem=None if problem is None else (problem[0], problem[1]),
         )
 
@@ -97,6 +110,12 @@ class Content:
         same = {"drawings": drawings, "problem": self.problem}
         text = json.dumps(same, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _before(fields: Json) -> Before:
+    height, width = fields["segmentation"]["size_hw"]
+    segmentation = Rle((height, width), fields["segmentation"]["counts"])
+    return Before(fields["mask_id"], fields["derived_from"], segmentation)
 
 
 def _drawing_fields(drawing: Drawing) -> Json:

@@ -9,40 +9,30 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from engine.assist.answer_content import (
-    TASK_DELETED,
-    TASK_EDITED,
-    UNKNOWN_ID,
-    Before,
-    Content,
-    Drawing,
-)
+from engine.assist.answer_content import INTERNAL, TASK_DELETED, Content
 from engine.assist.connection import Connection, find_project
 from engine.assist.reviewing import review_collected
-from engine.assist.rows import RowMaker, drawn_by_each
+from engine.assist.rows import RowMaker
 from engine.assist.sending import open_run
 from engine.assist.settings import AssistRun
-from engine.backend.labels import IMAGE_ID_KEY, IMAGE_KEY
-from engine.clicks.effort import effort_by_region
-from engine.clicks.log import ClickLog
+from engine.assist.task_content import PrefilledOf, TaskReader
+from engine.backend.labels import IMAGE_ID_KEY
 from engine.label_studio.client import Json, LabelStudio
 from engine.label_studio.labelling_config import mask_labels
 from model.errors import ConfigurationError
-from pipelines.answers import Answer, Kept, SentPhoto, read_answers, read_sent
+from pipelines.answers import Answer, Kept, SentPhoto, read_sent
 from pipelines.collect import CollectedRun, keep_answers, make_answered_shards
 from pipelines.storage import Folder
 from pipelines.summary import Summary
 from stages import ids
-from stages.records import ImageRef, MaskRecord
+from stages.records import ImageRef
 
 LOGGER = logging.getLogger(__name__)
 
 UNKNOWN_PATH: Final = "label-studio/task"
 Told = Callable[[int, int], None]
-# The exact masks that a photo's task began with, by the id of their region.
-PrefilledOf = Callable[[ImageRef], Mapping[str, MaskRecord]]
 
 
 @dataclass
@@ -85,8 +75,11 @@ def collect(
             collecting again goes on.
     """
     run, project, sent = sent_run(settings, connection.studio)
+    if run.pending:  # what a collection before this one kept: corrections look for their parents
+        make_answered_shards(run, row_maker(settings))
     found = Collected()
-    search = _Search(settings, connection.studio, run, project, sent, found, prefilled_of)
+    tasks = TaskReader(settings, connection.studio, run.folder, project, sent, prefilled_of)
+    search = _Search(settings, connection.studio, run, found, tasks)
     run = keep_answers(run, search.new_answers(told))
     found.summary = make_answered_shards(run, row_maker(settings))
     review_collected(run)
@@ -130,36 +123,34 @@ class _Search:
     settings: AssistRun
     studio: LabelStudio
     run: CollectedRun
-    project: int
-    sent: Mapping[str, SentPhoto]
     found: Collected
-    prefilled_of: PrefilledOf
+    tasks: TaskReader
 
     def new_answers(self, told: Told) -> Iterator[Answer]:
         """Answers that differ from what is kept, one task in memory at a time."""
         kept = self.run.kept
         seen: set[str] = set()
-        total = len(self.sent)
-        for place, task in enumerate(self.studio.tasks(self.project), start=1):
+        total = len(self.tasks.sent)
+        for place, task in enumerate(self.studio.tasks(self.tasks.project), start=1):
             told(min(place, total), total)
             ref = self._ref(task)
-            seen_before = ref.image_id in seen
-            seen.add(ref.image_id)
-            if self._is_finished(task) and not seen_before:
-                self.found.finished += 1
-                yield from self._if_new(ref, task, kept.get(ref.image_id))
-        yield from self._deleted(seen, kept)
+            if ref.image_id not in seen:
+                seen.add(ref.image_id)
+                yield from self._if_finished(ref, task, kept.get(ref.image_id))
+        yield from self._not_listed(seen, kept)
 
-    def _is_finished(self, task: Json) -> bool:
+    def _if_finished(self, ref: ImageRef, task: Json, kept: Kept | None) -> Iterator[Answer]:
         done = task["total_annotations"] + task["cancelled_annotations"]
-        return int(done) >= self.settings.annotators
+        if int(done) >= self.settings.annotators:
+            self.found.finished += 1
+            yield from self._if_new(ref, task, kept)
 
     def _ref(self, task: Json) -> ImageRef:
         """The photo that was sent, or a reference of its own for a task that was not."""
-        sent = self.sent.get(str(task["data"].get(IMAGE_ID_KEY)))
+        sent = self.tasks.sent.get(str(task["data"].get(IMAGE_ID_KEY)))
         if sent is not None:
             return sent.ref
-        source = next(iter(self.sent.values())).ref.source
+        source = next(iter(self.tasks.sent.values())).ref.source
         path = f"{UNKNOWN_PATH}-{task['id']}"
         return ImageRef(ids.image_id(source, path), source, path, f"{self.studio.url}/{path}")
 
@@ -167,11 +158,13 @@ class _Search:
         updated, _, digest = kept.fingerprint.partition("|") if kept else ("", "", "")
         if updated == task["updated_at"]:
             return
-        content = self._problem(ref, task) or self._drawn(ref, task, kept)
+        content = self.tasks.content(ref, task, kept)
         now = content.fingerprint()
         if now == digest:
             return
-        yield self._answer(ref, f"{task['updated_at']}|{now}", content, kept)
+        failed = content.problem is not None and content.problem[0] == INTERNAL
+        looked_at = "" if failed else task["updated_at"]  # a better version may make more of it
+        yield self._answer(ref, f"{looked_at}|{now}", content, kept)
 
     def _answer(
         self, ref: ImageRef, fingerprint: str, content: Content, kept: Kept | None
@@ -182,70 +175,26 @@ class _Search:
             self.found.changed += 1
         return Answer(ref, kept.revision + 1 if kept else 0, fingerprint, content.to_text())
 
-    def _problem(self, ref: ImageRef, task: Json) -> Content | None:
-        """What makes a task useless, whatever was drawn in it."""
-        sent = self.sent.get(ref.image_id)
-        if sent is None:
-            shown = str(task["data"].get(IMAGE_ID_KEY))[:80]
-            message = f"task {task['id']}: its {IMAGE_ID_KEY} {shown!r} is none that was sent"
-            return Content(problem=(UNKNOWN_ID, message))
-        if task["data"].get(IMAGE_KEY) != sent.address:
-            message = (
-                f"task {task['id']} ({ref.path}): its photo's address was changed on the server, "
-                "so nobody knows what was drawn on. Put it back, or delete the task and send again."
-            )
-            return Content(problem=(TASK_EDITED, message))
-        return None
-
-    def _drawn(self, ref: ImageRef, task: Json, kept: Kept | None) -> Content:
-        annotations = sorted(self.studio.task(task["id"])["annotations"], key=lambda a: a["id"])
-        drawings = [self._drawing(task, annotation) for annotation in annotations]
-        prefilled = self.prefilled_of(ref)
-        began = {
-            id_: Before(m.mask_id, None, m.segmentation.counts) for id_, m in prefilled.items()
-        }
-        return Content(drawings, began | self._before(ref, kept), prefilled)
-
-    def _drawing(self, task: Json, annotation: Json) -> Drawing:
-        result = annotation["result"] or []
-        regions = {str(region.get("id")) for region in result}
-        log = self.settings.backend and self.settings.backend.click_log
-        entries = ClickLog(log).entries(str(self.project), str(task["id"])) if log else []
-        return Drawing(
-            annotator=who_made(annotation),
-            lead_seconds=float(annotation.get("lead_time") or 0.0),
-            skipped=bool(annotation["was_cancelled"]),
-            result=result,
-            efforts=effort_by_region(entries, regions),
-            at=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
-        )
-
-    def _before(self, ref: ImageRef, kept: Kept | None) -> dict[str, Before]:
-        """The masks of the answer that is kept, by region."""
-        if kept is None:
-            return {}
-        earlier = Content.from_text(read_answers(self.run.folder, kept.shard)[ref.image_id].content)
-        labels = mask_labels(self.settings.names)
-        return {
-            region: Before(mask.mask_id, mask.derived_from, mask.segmentation.counts)
-            for drawn in drawn_by_each(earlier, ref.image_id, None, labels)
-            for region, mask in drawn.by_region.items()
-        }
-
-    def _deleted(self, seen: set[str], kept: Mapping[str, Kept]) -> Iterator[Answer]:
-        """Photos that were sent and have no task any more."""
-        for image, photo in self.sent.items():
+    def _not_listed(self, seen: set[str], kept: Mapping[str, Kept]) -> Iterator[Answer]:
+        """Photos that were sent and whose task was on no page of the list."""
+        for image, photo in self.tasks.sent.items():
             if image in seen or not photo.confirmed:
                 continue
-            if image in kept:
+            task = self._still_there(photo)
+            if task is not None:
+                yield from self._if_finished(photo.ref, task, kept.get(image))
+            elif image not in kept:
+                message = f"{photo.ref.path}: its task was deleted on the server before it was done"
+                content = Content(problem=(TASK_DELETED, message))
+                yield self._answer(photo.ref, f"|{content.fingerprint()}", content, None)
+            elif self.tasks.kept_content(image, kept[image]).problem is None:
                 self.found.gone.append(photo.ref.path)
-                continue
-            message = f"{photo.ref.path}: its task was deleted on the server before it was done"
-            content = Content(problem=(TASK_DELETED, message))
-            yield self._answer(photo.ref, f"|{content.fingerprint()}", content, None)
 
-
-def who_made(annotation: Mapping[str, Any]) -> str:
-    """Who made an annotation: the address they log in with, or their number."""
-    by = annotation.get("completed_by")
-    return str(by["email"] if isinstance(by, dict) and by.get("email") else f"user-{by}")
+    def _still_there(self, photo: SentPhoto) -> Json | None:
+        """A photo's task, asked for by its number: a list loses some while others are deleted."""
+        task = None if photo.task is None else self.studio.find_task(photo.task)
+        if task is None or task["data"].get(IMAGE_ID_KEY) != photo.ref.image_id:
+            return None
+        skipped = sum(bool(annotation["was_cancelled"]) for annotation in task["annotations"])
+        done = len(task["annotations"]) - skipped
+        return task | {"total_annotations": done, "cancelled_annotations": skipped}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.assist.answer_content import Before, Drawing, Json
-from engine.assist.region_shapes import shape_of
+from engine.assist.region_shapes import FOREIGN_REGION, shape_of
 from engine.backend.labels import MEANT_CONTROL
 from engine.clicks.effort import RegionEffort
 from engine.label_studio.labelling_config import (
@@ -40,11 +40,13 @@ class DrawnMasks:
     """What one drawing gives.
 
     Attributes:
+        annotator: whose.
         by_region: masks by the region they are, in the order they were drawn.
         dropped: regions that give no mask, by reason.
         exhaustive: True where the person says so, else None.
     """
 
+    annotator: str
     by_region: Mapping[str, MaskRecord]
     dropped: Mapping[str, int]
     exhaustive: bool | None
@@ -59,7 +61,7 @@ def masks_of(
     drawing: Drawing,
     image_id: str,
     *,
-    size_hw: tuple[int, int] | None,
+    size_hw: tuple[int, int],
     labels: Set[str],
     before: Mapping[str, Before],
     prefilled: Mapping[str, MaskRecord] = MappingProxyType({}),
@@ -69,35 +71,36 @@ def masks_of(
     Args:
         drawing: one person's.
         image_id: of the photo.
-        size_hw: of the upright photo; a mask of another size is dropped. None takes the size
-            that each region states.
+        size_hw: of the upright photo; a mask of another size is dropped.
         labels: that masks may have.
-        before: masks of the collection before, by region.
+        before: this person's masks of the collections before, by region.
         prefilled: the exact masks that the task began with, by region. One whose outline nobody
             moved is that very record; one that is gone is counted as rejected.
     """
-    dropped: Counter[str] = Counter()
+    dropped = Counter({FOREIGN_REGION: len(drawing.result) - len(drawing.regions)})
     masks: dict[str, MaskRecord] = {}
-    regions = [region for region in drawing.result if not _is_note(region)]
-    shapes = [shape_of(r, size_hw, labels, prefilled.get(str(r.get("id")))) for r in regions]
-    drawn = [r for r, s in zip(regions, shapes, strict=True) if not isinstance(s, MaskRecord)]
+    regions = _by_name(drawing.regions)
+    shapes = {n: shape_of(r, size_hw, labels, prefilled.get(n)) for n, r in regions.items()}
+    drawn = {n: r for n, r in regions.items() if not isinstance(shapes[n], MaskRecord)}
     maker = _Maker(drawing, image_id, _seconds_a_drawn_mask(drawing, drawn))
     seen: set[str] = set()
-    for place, (region, shape) in enumerate(zip(regions, shapes, strict=True)):
+    for name, shape in shapes.items():
         if isinstance(shape, str):
             dropped[shape] += 1
             continue
         if isinstance(shape, MaskRecord):
             mask = shape
         else:
-            mask = maker.record(region, shape, before.get(str(region.get("id"))))
+            parent = before.get(name) or _as_it_began(prefilled.get(name))
+            mask = maker.record(name, regions[name], shape, parent)
         if mask.mask_id in seen:
             dropped[DUPLICATE] += 1
             continue
         seen.add(mask.mask_id)
-        masks[str(region.get("id", place))] = mask
+        masks[name] = mask
     dropped.update(_replaced(masks, regions, prefilled))
-    return DrawnMasks(masks, dict(sorted(dropped.items())), _exhaustive(drawing.result))
+    counts = {reason: count for reason, count in sorted(dropped.items()) if count}
+    return DrawnMasks(drawing.annotator, masks, counts, _exhaustive(drawing.regions))
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,15 @@ class _Maker:
     image_id: str
     seconds_by_hand: float
 
-    def record(self, region: Json, segmentation: Rle, before: Before | None) -> MaskRecord:
-        effort = self.drawing.efforts.get(str(region.get("id")))
+    def record(
+        self, name: str, region: Json, segmentation: Rle, before: Before | None
+    ) -> MaskRecord:
+        effort = self.drawing.efforts.get(name)
         maker = effort.model_id if effort else self.drawing.annotator
         origin = SIMULATED if is_marked(region) else HUMAN
-        same = before is not None and before.counts == segmentation.counts
+        if before is not None and before.segmentation.size_hw != segmentation.size_hw:
+            before = None  # of another photo, as it were
+        same = before is not None and before.segmentation == segmentation
         parent = None
         if before is not None:
             parent = before.derived_from if same else before.mask_id
@@ -155,14 +162,37 @@ class _Maker:
         }
 
 
+def _by_name(regions: Sequence[Json]) -> dict[str, Json]:
+    """What is to be a mask, by its id; where that is missing or taken, by its place as well.
+
+    A second region of one id is somebody's work too; it has no history, which the first one has.
+    """
+    named: dict[str, Json] = {}
+    for place, region in enumerate(regions):
+        if _is_note(region):
+            continue
+        name = "" if region.get("id") is None else str(region["id"])
+        while not name or name in named:
+            name = f"{name}#{place}"
+        named[name] = region
+    return named
+
+
+def _as_it_began(prefilled: MaskRecord | None) -> Before | None:
+    if prefilled is None:
+        return None
+    return Before(prefilled.mask_id, None, prefilled.segmentation)
+
+
 def _replaced(
-    masks: Mapping[str, MaskRecord], regions: Sequence[Json], prefilled: Mapping[str, MaskRecord]
+    masks: Mapping[str, MaskRecord],
+    regions: Mapping[str, Json],
+    prefilled: Mapping[str, MaskRecord],
 ) -> Counter[str]:
     """Masks that the task began with and that are no more as they were, by what was done."""
-    there = {str(region.get("id")) for region in regions}
     done: Counter[str] = Counter()
     for region, mask in prefilled.items():
-        if region not in there:
+        if region not in regions:
             done[REJECTED] += 1
         elif region in masks and masks[region].mask_id != mask.mask_id:
             done[CORRECTED] += 1
@@ -176,25 +206,26 @@ def _is_note(region: Json) -> bool:
     return region.get("type") == "choices"
 
 
-def _exhaustive(result: Sequence[Json]) -> bool | None:
-    for region in result:
+def _exhaustive(regions: Sequence[Json]) -> bool | None:
+    for region in regions:
         if region.get("type") == "choices" and region.get("from_name") == EXHAUSTIVE_CONTROL:
-            chosen = (region.get("value") or {}).get("choices") or []
-            return True if EXHAUSTIVE_CHOICE in chosen else None
+            value = region.get("value")
+            chosen = value.get("choices") if isinstance(value, dict) else None
+            return True if isinstance(chosen, list) and EXHAUSTIVE_CHOICE in chosen else None
     return None
 
 
-def _seconds_a_drawn_mask(drawing: Drawing, regions: Sequence[Json]) -> float:
+def _seconds_a_drawn_mask(drawing: Drawing, regions: Mapping[str, Json]) -> float:
     """The task's time that no click accounts for, shared by the masks drawn by hand."""
-    ids_ = [str(region.get("id")) for region in regions if region.get("type") in _DRAWN]
-    clicked = sum(drawing.efforts[id_].seconds for id_ in ids_ if id_ in drawing.efforts)
-    by_hand = sum(id_ not in drawing.efforts for id_ in ids_)
+    names = [name for name, region in regions.items() if region.get("type") in _DRAWN]
+    clicked = sum(drawing.efforts[name].seconds for name in names if name in drawing.efforts)
+    by_hand = sum(name not in drawing.efforts for name in names)
     return max(drawing.lead_seconds - clicked, 0.0) / max(by_hand, 1)
 
 
 def _edited_px(segmentation: Rle, before: Before) -> int:
     """Pixels in which a mask differs from what it was."""
-    was: NDArray[np.bool_] = rle.decode(Rle(segmentation.size_hw, before.counts))
+    was: NDArray[np.bool_] = rle.decode(before.segmentation)
     return int(np.count_nonzero(was != rle.decode(segmentation)))
 
 

@@ -16,6 +16,7 @@ from engine.backend.labels import IMAGE_ID_KEY
 from engine.label_studio.labelling_config import mask_labels
 from pipelines.answers import kept_answers, read_answers
 from pipelines.collect import CollectedRun
+from pipelines.row_lookup import RowLookup
 from pipelines.shards import read_rows
 from stages.records import ImageRow
 
@@ -150,11 +151,13 @@ def harvest(settings: AssistRun, run: CollectedRun) -> Harvest:
 def _agreements(settings: AssistRun, run: CollectedRun) -> Iterator[float]:
     """The mean agreement on each photo that several people did."""
     labels = mask_labels(settings.names)
+    rows = RowLookup(run.folder)
     for image, kept in kept_answers(run.folder, run.plan.shards).items():
-        content = Content.from_text(read_answers(run.folder, kept.shard)[image].content)
-        if content.problem is not None:
+        row = rows.get(image)
+        if row is None or row.error is not None or row.width is None or row.height is None:
             continue
-        drawn = drawn_by_each(content, image, None, labels)
+        content = Content.from_text(read_answers(run.folder, kept.shard)[image].content)
+        drawn = drawn_by_each(content, image, (row.height, row.width), labels)
         if len(drawn) > 1:
             scores = mean_agreements(drawn)
             yield sum(scores) / len(scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import replace
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from engine.backend.labels import MASK_CONTROL, OUTLINE_CONTROL
 from engine.label_studio.brush import decode_brush
@@ -35,7 +35,7 @@ _CONTROLS: Final = (MASK_CONTROL, OUTLINE_CONTROL)
 
 def shape_of(
     region: Json,
-    size_hw: tuple[int, int] | None,
+    size_hw: tuple[int, int],
     labels: Set[str],
     prefilled: MaskRecord | None,
 ) -> MaskRecord | Rle | str:
@@ -43,8 +43,8 @@ def shape_of(
 
     Args:
         region: as the server gives it.
-        size_hw: of the upright photo; a region of another size has no mask. None takes the size
-            that the region states.
+        size_hw: of the upright photo; a region that states another size has no mask, and nothing
+            is made of the size that it states.
         labels: that masks may have.
         prefilled: the exact mask that this region was when the task was sent.
     """
@@ -57,10 +57,11 @@ def shape_of(
     if label_of(region) not in labels:
         return FOREIGN_LABEL
     stated = (region.get("original_height"), region.get("original_width"))
-    size = size_hw or stated
-    if stated != size or region.get("image_rotation") or not _is_size(size):
+    if stated != size_hw or region.get("image_rotation"):
         return WRONG_SIZE
-    return decode(region, size, prefilled)
+    if prefilled is not None and prefilled.segmentation.size_hw != size_hw:
+        return WRONG_SIZE
+    return decode(region, size_hw, prefilled)
 
 
 def _brush(region: Json, size_hw: tuple[int, int], _prefilled: MaskRecord | None) -> Rle | str:
@@ -87,7 +88,3 @@ def _polygon(
             return replace(prefilled, category=category_of(label_of(region)))
         mask_HW = corrected(exact_HW, sent, corners)
     return rle.encode(mask_HW) if mask_HW.any() else EMPTY
-
-
-def _is_size(size: tuple[object, object]) -> TypeGuard[tuple[int, int]]:
-    return all(isinstance(side, int) and side > 0 for side in size)

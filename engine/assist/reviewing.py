@@ -45,7 +45,7 @@ def reviews_of(content: Content, image_id: str) -> Iterator[ReviewRecord]:
 
 def verdict_on(region_id: str, mask: MaskRecord, drawing: Drawing) -> str:
     """What a person did to a mask: kept it, moved its outline, or deleted it."""
-    region = next((r for r in drawing.result if str(r.get("id")) == region_id), None)
+    region = next((r for r in drawing.regions if str(r.get("id")) == region_id), None)
     if region is None:
         return REJECT
     try:

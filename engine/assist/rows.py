@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.assist.answer_content import SKIPPED, Content
+from engine.assist.answer_content import INTERNAL, SKIPPED, Content
 from engine.assist.drawn_masks import DrawnMasks, masks_of
 from engine.assist.settings import STAGE
-from model.errors import RecordError
+from model.errors import ConfigurationError, RecordError, StopError
 from pipelines.answers import Answer
 from pipelines.reading import read_photo
 from stages import rle
 from stages.photos import Photo, PhotoLimits, decode_photo
 from stages.records import ErrorRecord, ImageRow, MaskRecord
+
+LOGGER = logging.getLogger(__name__)
 
 OTHER_ANNOTATOR = "other_annotator"
 
@@ -40,15 +43,26 @@ class RowMaker:
     stage: str = STAGE
 
     def __call__(self, answer: Answer) -> ImageRow:
-        """The row; whatever is wrong with the photo or its task is in it."""
+        """The row; whatever is wrong with the photo or its task is in it.
+
+        Raises:
+            StopError, ConfigurationError: what concerns more than this photo.
+        """
+        try:
+            return self._made(answer)
+        except (StopError, ConfigurationError):
+            raise
+        except RecordError as error:
+            return self._failed(answer, error.kind, str(error))
+        except Exception as error:
+            LOGGER.warning("%s: failed unexpectedly", answer.ref.uri, exc_info=True)
+            return self._failed(answer, INTERNAL, f"{type(error).__name__}: {error}")
+
+    def _made(self, answer: Answer) -> ImageRow:
         content = Content.from_text(answer.content)
         if content.problem is not None:
             return self._failed(answer, *content.problem)
-        try:
-            data = read_photo(answer.ref.uri, self.limits)
-            photo = decode_photo(data, self.limits)
-        except RecordError as error:
-            return self._failed(answer, error.kind, str(error))
+        photo = decode_photo(read_photo(answer.ref.uri, self.limits), self.limits)
         if all(drawing.skipped for drawing in content.drawings):
             who = ", ".join(drawing.annotator for drawing in content.drawings)
             return self._failed(answer, SKIPPED, f"{answer.ref.path}: skipped by {who}", photo)
@@ -92,7 +106,7 @@ class RowMaker:
 
 
 def drawn_by_each(
-    content: Content, image_id: str, size_hw: tuple[int, int] | None, labels: frozenset[str]
+    content: Content, image_id: str, size_hw: tuple[int, int], labels: frozenset[str]
 ) -> list[DrawnMasks]:
     """The masks of everybody who did not skip the photo."""
     return [
@@ -101,7 +115,7 @@ def drawn_by_each(
             image_id,
             size_hw=size_hw,
             labels=labels,
-            before=content.before,
+            before=content.before.get(drawing.annotator, {}),
             prefilled=content.prefilled,
         )
         for drawing in content.drawings

@@ -1,35 +1,29 @@
-"""Photos become tasks, each once, however often sending is begun and wherever it breaks off.
-
-The server knows no key that would make importing safe to repeat, and an answer that is lost says
-nothing about whether the tasks are there. So every import is preceded by a look at what is there,
-and followed by one that takes away what came twice.
-"""
+"""Photos become tasks, each once, however often sending is begun and wherever it breaks off."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
 
 from engine.assist.connection import Connection, find_project, mark_of, remember_project
-from engine.assist.photos_shown import Shown, add_storages, shown
+from engine.assist.importing import (
+    Prefill,
+    TaskMaker,
+    Told,
+    import_missing,
+    task_ids,
+    without_doubles,
+)
+from engine.assist.photos_shown import add_storages, shown
 from engine.assist.settings import AssistRun
 from engine.assist.tied_backend import ensure_backend
-from engine.backend.labels import IMAGE_ID_KEY, IMAGE_KEY
 from engine.label_studio.client import LabelStudio
 from engine.label_studio.errors import ServerUnavailableError
-from engine.label_studio.labelling_config import PATH_KEY
+from model.errors import ConfigurationError
 from pipelines.answers import SentPhoto, read_sent, write_sent
 from pipelines.collect import CollectedRun
 from pipelines.sources import list_photos, source_address
 from stages.records import ImageRef
-
-TASKS_AN_IMPORT: Final = 100
-TRIES: Final = 3
-
-Told = Callable[[int, int], None]
-# The regions that a photo's task begins with, and the model that made them; None for none.
-Prefill = Callable[[ImageRef], dict[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ def send(
         ConfigurationError: before anything is changed, if it cannot work.
         ServerUnavailableError: if the server goes away; sending again goes on.
     """
-    refs = photos or list_photos(settings.source, name=settings.source_name)
+    refs = _chosen(settings, photos)
     way = shown(settings, refs, connection.home)
     run = open_run(settings, refs[0].source)
     # First what is meant, then what is done: whoever collects can tell our tasks from others.
@@ -85,12 +79,21 @@ def send(
     ensure_backend(settings, studio, project)
     before = task_ids(studio, project)
     missing = [ref for ref in refs if ref.image_id not in before]
-    removed = _import_all(studio, project, refs, _TaskMaker(way, prefill), told)
-    sent_now = {ref.image_id for ref in refs}
+    there = import_missing(studio, project, refs, TaskMaker(way, prefill), told)
+    tasks, removed = without_doubles(studio, there)
     write_sent(
         run.folder,
-        (replace(p, confirmed=p.confirmed or id_ in sent_now) for id_, p in asked.items()),
+        (
+            replace(photo, confirmed=True, task=tasks[image]) if image in tasks else photo
+            for image, photo in asked.items()
+        ),
     )
+    lacking = sum(ref.image_id not in tasks for ref in refs)
+    if lacking:
+        raise ServerUnavailableError(
+            f"{studio.url}: took {len(refs)} photos, but {lacking} have no task. Run the same "
+            "command again; if it comes back, the server's own log says why."
+        )
     return Sent(
         project=project,
         url=f"{studio.url}/projects/{project}/data",
@@ -98,6 +101,16 @@ def send(
         there=len(refs) - len(missing),
         removed=removed,
     )
+
+
+def _chosen(settings: AssistRun, photos: Sequence[ImageRef] | None) -> Sequence[ImageRef]:
+    if photos is None:
+        return list_photos(settings.source, name=settings.source_name)
+    if not photos:
+        raise ConfigurationError(
+            f"none of the photos of {settings.source} was chosen, so there is nothing to send"
+        )
+    return photos
 
 
 def open_run(settings: AssistRun, source_name: str) -> CollectedRun:
@@ -136,60 +149,3 @@ def ensure_project(settings: AssistRun, studio: LabelStudio, run: CollectedRun) 
             studio.patch(f"/api/projects/{project}", changes)
     remember_project(run.folder, studio, project, mark)
     return project
-
-
-def task_ids(studio: LabelStudio, project: int) -> dict[str, list[Mapping[str, Any]]]:
-    """The project's tasks by the photo's id; more than one where it was sent twice."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for task in studio.tasks(project):
-        image = task["data"].get(IMAGE_ID_KEY)
-        if isinstance(image, str):
-            slim = {key: task[key] for key in ("id", "total_annotations", "cancelled_annotations")}
-            found.setdefault(image, []).append(slim)
-    return found
-
-
-def _import_all(
-    studio: LabelStudio, project: int, refs: Sequence[ImageRef], maker: _TaskMaker, told: Told
-) -> int:
-    """Looks, imports what is missing, and looks again until nothing is; then clears doubles."""
-    for attempt in range(1, TRIES + 1):
-        there = task_ids(studio, project)
-        missing = [ref for ref in refs if ref.image_id not in there]
-        if not missing:
-            break
-        try:
-            for first in range(0, len(missing), TASKS_AN_IMPORT):
-                told(len(refs) - len(missing) + first, len(refs))
-                part = missing[first : first + TASKS_AN_IMPORT]
-                studio.import_tasks(project, [maker.task(ref) for ref in part])
-        except ServerUnavailableError:
-            if attempt == TRIES:
-                raise
-    told(len(refs), len(refs))
-    return _remove_doubles(studio, task_ids(studio, project))
-
-
-@dataclass(frozen=True)
-class _TaskMaker:
-    """Makes a photo's task."""
-
-    way: Shown
-    prefill: Prefill
-
-    def task(self, ref: ImageRef) -> dict[str, Any]:
-        data = {IMAGE_KEY: self.way.address_of(ref), IMAGE_ID_KEY: ref.image_id, PATH_KEY: ref.path}
-        prediction = self.prefill(ref)
-        return {"data": data} if prediction is None else {"data": data, "predictions": [prediction]}
-
-
-def _remove_doubles(studio: LabelStudio, tasks: Mapping[str, list[Mapping[str, Any]]]) -> int:
-    """Of tasks for the same photo, keeps those that people worked on, else the first."""
-    removed = 0
-    for same in tasks.values():
-        untouched = [t for t in same if not t["total_annotations"] + t["cancelled_annotations"]]
-        spare = untouched if len(untouched) < len(same) else untouched[1:]
-        for task in spare:
-            studio.delete(f"/api/tasks/{task['id']}")
-            removed += 1
-    return removed

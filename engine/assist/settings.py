@@ -16,7 +16,7 @@ from stages.schema import SCHEMA_VERSION
 
 STAGE: Final = "assisted_manual"
 # Raised whenever the same answers would give other records than before.
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 SLOW_SECONDS: Final = 30.0
 
 INSTRUCTIONS: Final = """\

@@ -107,6 +107,17 @@ class LabelStudio:
         answer: Json = self.get(f"/api/tasks/{task}")
         return answer
 
+    def find_task(self, task: int) -> Json | None:
+        """As `task`, with addresses as they were sent; None if it is no more."""
+        params = {"resolve_uri": "false"}
+        answer: Json | None = self.get(f"/api/tasks/{task}", params, missing_is_fine=True)
+        return answer
+
+    def drafts(self, task: int) -> list[Json]:
+        """What anybody began in a task and has not submitted."""
+        answer: list[Json] = self.get(f"/api/tasks/{task}/drafts")
+        return answer
+
     def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> None:
         """Adds tasks, once more each time it is called; see `assist.sending` for once only."""
         self.post(f"/api/projects/{project}/import", list(tasks))

@@ -7,7 +7,7 @@ point, that very mask is meant, and when somebody does, only what they moved cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import cv2
@@ -87,7 +87,7 @@ def points_of(region: Mapping[str, Any]) -> NDArray[np.float64]:
     points = value.get("points") if isinstance(value, Mapping) else None
     try:
         corners = np.asarray(points, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         corners = np.zeros(0)
     if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
         raise ValueError("the polygon has fewer than three corners")
@@ -127,6 +127,8 @@ def corrected(
 
 def label_of(region: Mapping[str, Any]) -> str:
     """The label of a polygon or brush region, empty where it has none."""
-    value: Mapping[str, Any] = region.get("value") or {}
-    names: Sequence[Any] | None = value.get("polygonlabels") or value.get("brushlabels")
+    value = region.get("value")
+    if not isinstance(value, Mapping):
+        return ""
+    names = value.get("polygonlabels") or value.get("brushlabels")
     return str(names[0]) if isinstance(names, list) and names else ""

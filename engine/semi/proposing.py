@@ -86,12 +86,18 @@ def propose(
         progress: called after every photo.
 
     Raises:
-        ConfigurationError: if there are proposals of another model, detector or setting.
+        ConfigurationError: if no photo was chosen, or there are proposals of another model,
+            detector or setting.
     """
+    refs = list_photos(settings.source, name=settings.source_name) if photos is None else photos
+    if not refs:
+        raise ConfigurationError(
+            f"none of the photos of {settings.source} was chosen: there is nothing to propose"
+        )
     loaded = model()
     return write_imported_run(
         settings.proposals,
-        photos or list_photos(settings.source, name=settings.source_name),
+        refs,
         lambda ref: _row(ref, settings, loaded),
         source=source_address(settings.source),
         configuration={

@@ -8,8 +8,9 @@ from typing import Any
 from engine.assist.collecting import Collected
 from engine.assist.collecting import collect as collect_answers
 from engine.assist.connection import Connection, connection_of
+from engine.assist.importing import Told
 from engine.assist.progress import ServerProgress, server_progress
-from engine.assist.sending import Sent, Told, open_run
+from engine.assist.sending import Sent, open_run
 from engine.assist.sending import send as send_photos
 from engine.backend.labels import IMAGE_CONTROL, OBJECT, OUTLINE_CONTROL
 from engine.label_studio.outline import polygon_region

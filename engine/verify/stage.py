@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from PIL import Image
 
-from engine.assist.collecting import who_made
 from engine.assist.connection import Connection, connection_of, find_project
 from engine.assist.sending import Sent
 from engine.assist.sending import send as send_tasks
+from engine.assist.task_content import who_made
 from engine.label_studio.labelling_config import PATH_KEY
 from engine.verify.choosing import Chosen, choose
 from engine.verify.labelling import VERDICT_CONTROL

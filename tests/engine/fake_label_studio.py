@@ -29,6 +29,7 @@ class FakeLabelStudio:
     Attributes:
         projects, all_tasks: as the server holds them, by id.
         files: the folder that it shows below `/data/local-files`, its document root.
+        drafts: what was begun and not submitted, by task.
         requests: what was asked, `"POST /api/projects"`.
         before: called with each request; may raise an httpx error or return a response.
         after: as `before`, when the work is done and only the answer can be lost.
@@ -37,6 +38,7 @@ class FakeLabelStudio:
     def __init__(self) -> None:
         self.projects: dict[int, Json] = {}
         self.all_tasks: dict[int, Json] = {}
+        self.drafts: dict[int, list[Json]] = {}
         self.storages: list[Json] = []
         self.backends: list[Json] = []
         self.webhooks: dict[int, Json] = {}
@@ -118,6 +120,7 @@ class FakeLabelStudio:
             (r"POST /api/projects/(\d+)/import", self._import),
             (r"GET /api/tasks", self._list_tasks),
             (r"GET /api/tasks/(\d+)", self._get_task),
+            (r"GET /api/tasks/(\d+)/drafts", self._list_drafts),
             (r"DELETE /api/tasks/(\d+)", self._delete_task),
             (r"GET /api/storages/\w+", lambda r: httpx.Response(200, json=self.storages)),
             (r"POST /api/storages/\w+", self._make_storage),
@@ -184,6 +187,9 @@ class FakeLabelStudio:
 
     def _get_task(self, request: httpx.Request, task: int) -> httpx.Response:
         return _found(self.all_tasks.get(task))
+
+    def _list_drafts(self, request: httpx.Request, task: int) -> httpx.Response:
+        return httpx.Response(200, json=self.drafts.get(task, []))
 
     def _delete_task(self, request: httpx.Request, task: int) -> httpx.Response:
         return httpx.Response(204) if self.all_tasks.pop(task, None) else _found(None)

@@ -17,6 +17,7 @@ from engine.assist.settings import AssistRun
 from engine.label_studio.brush import brush_region, encode_brush
 from engine.label_studio.home import Home
 from engine.label_studio.labelling_config import EXHAUSTIVE_CHOICE
+from pipelines.collect import CollectedRun
 from pipelines.shards import read_rows
 from stages.records import ImageRow
 from tests.engine.fake_label_studio import FakeLabelStudio
@@ -55,6 +56,16 @@ class AssistedRun:
 
     def rows(self) -> dict[str, ImageRow]:
         return {row.ref.path: row for row in read_rows(str(self.out))}
+
+
+def open_run_of(run: AssistedRun) -> CollectedRun:
+    """The run's folder as it stands."""
+    return CollectedRun.open(
+        str(run.out),
+        source=str(run.photos),
+        source_name="photos",
+        configuration=run.settings.records_depend_on(),
+    )
 
 
 def make_region(mask_HW: NDArray[np.bool_] | None = None, *, label: str = "Object", **fields: Any):

@@ -9,10 +9,9 @@ from engine.assist.settings import BackendSettings
 from engine.clicks.log import ClickEntry, ClickLog
 from engine.label_studio.errors import ServerUnavailableError
 from model.errors import ConfigurationError
-from pipelines.collect import CollectedRun
 from stages import rle
 from stages.records import PromptRecord
-from tests.engine.assist.runs import SIZE_HW, AssistedRun, make_exhaustive, make_region
+from tests.engine.assist.runs import SIZE_HW, AssistedRun, make_exhaustive, make_region, open_run_of
 from tests.factories import rectangle
 from tests.pipelines.runs import shard_digests
 
@@ -142,13 +141,7 @@ def test_a_region_of_no_use_is_dropped_by_name_and_the_rest_is_kept(tmp_path, re
     run.collect()
     row = run.rows()["000.png"]
     assert (len(row.masks), dict(row.dropped)) == (1, {reason: 1})
-    opened = CollectedRun.open(
-        str(run.out),
-        source=str(run.photos),
-        source_name="photos",
-        configuration=run.settings.records_depend_on(),
-    )
-    assert harvest(run.settings, opened).problems == [f"000.png: 1 dropped ({reason})"]
+    assert harvest(run.settings, open_run_of(run)).problems == [f"000.png: 1 dropped ({reason})"]
 
 
 def test_useless_tasks_become_rows_that_say_so_and_the_rest_goes_on(tmp_path):
@@ -184,6 +177,36 @@ def test_a_task_deleted_after_it_was_collected_keeps_its_masks(tmp_path):
     found = run.collect()
     assert found.gone == ["000.png"]
     assert len(run.rows()["000.png"].masks) == 1
+
+
+def test_a_photo_without_a_task_and_without_masks_is_not_said_to_have_been_collected(tmp_path):
+    run = AssistedRun(tmp_path, photos=2)
+    run.send()
+    del run.server.all_tasks[run.server.task_of("000.png")]
+    assert run.collect().fresh == 1
+    found = run.collect()
+    assert (found.fresh, found.changed, found.gone) == (0, 0, [])
+    assert run.rows()["000.png"].error.type == "task_deleted"
+
+
+def test_a_task_that_a_list_in_pages_lost_is_not_taken_for_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.label_studio.client.TASKS_A_PAGE", 2)
+    run = AssistedRun(tmp_path, photos=5)
+    run.send()
+    run.annotate("002.png", [LEFT])
+
+    def somebody_deletes_the_first(request):
+        if request.url.params.get("page") == "2":
+            run.server.all_tasks.pop(run.server.task_of("000.png"), None)
+            run.server.before = lambda request: None
+
+    run.server.before = somebody_deletes_the_first
+    found = run.collect()
+    assert found.finished == 1
+    assert {path: len(row.masks) for path, row in run.rows().items()} == {"002.png": 1}
+    run.collect()
+    kinds = {path: row.error and row.error.type for path, row in run.rows().items()}
+    assert kinds == {"000.png": "task_deleted", "002.png": None}
 
 
 def test_a_server_that_dies_in_the_middle_loses_and_doubles_nothing(tmp_path):
@@ -291,13 +314,7 @@ def test_agreement_is_the_mean_best_iou_between_people(tmp_path):
     run.annotate("000.png", [LEFT, RIGHT], by="a@example.com")
     run.annotate("000.png", [LEFT], by="b@example.com")
     run.collect()
-    opened = CollectedRun.open(
-        str(run.out),
-        source=str(run.photos),
-        source_name="photos",
-        configuration=run.settings.records_depend_on(),
-    )
-    assert harvest(run.settings, opened).agreement == pytest.approx(2 / 3)
+    assert harvest(run.settings, open_run_of(run)).agreement == pytest.approx(2 / 3)
 
 
 def test_masks_over_thirty_seconds_are_counted(tmp_path):
@@ -306,13 +323,7 @@ def test_masks_over_thirty_seconds_are_counted(tmp_path):
     run.annotate("000.png", [LEFT, RIGHT], seconds=62.0)
     run.annotate("001.png", [LEFT], seconds=30.0)
     run.collect()
-    opened = CollectedRun.open(
-        str(run.out),
-        source=str(run.photos),
-        source_name="photos",
-        configuration=run.settings.records_depend_on(),
-    )
-    counted = harvest(run.settings, opened)
+    counted = harvest(run.settings, open_run_of(run))
     assert (counted.slow, counted.masks, counted.seconds) == (2, 3, 92.0)
 
 

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from engine.assist.connection import Connection
+from engine.assist.sending import send
 from engine.assist.settings import BackendSettings, ServerSettings
 from engine.backend.credentials import Credentials
 from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
@@ -103,6 +104,47 @@ def test_tasks_that_stand_there_twice_are_cleared_and_work_is_kept(tmp_path):
     assert run.send().removed == 2
     assert worked_on in run.server.all_tasks
     assert len({t["data"]["image_id"] for t in run.server.all_tasks.values()}) == 2
+
+
+def test_of_doubles_the_one_that_somebody_is_at_work_on_stays(tmp_path):
+    run = AssistedRun(tmp_path, photos=2)
+    run.send()
+    project = next(iter(run.server.projects))
+    doubles = [{"data": dict(task["data"])} for task in run.server.all_tasks.values()]
+    run.server.client().import_tasks(project, doubles)
+    begun, submitted = sorted(run.server.all_tasks)[2:]
+    run.server.drafts[begun] = [{"id": 1, "result": [], "user": "ann@example.com"}]
+
+    def submit_after_the_last_list(request):
+        if request.url.path == f"/api/tasks/{submitted}" and request.method == "GET":
+            run.server.before = lambda request: None
+            run.server.annotate(submitted, [])
+
+    run.server.before = submit_after_the_last_list
+    assert run.send().removed == 2
+    assert sorted(run.server.all_tasks) == [begun, submitted]
+    tasks = {photo.task for photo in read_sent(Folder(str(run.out))).values()}
+    assert tasks == {begun, submitted}
+
+
+def test_photos_that_the_server_took_and_has_no_task_for_are_not_said_to_be_sent(tmp_path):
+    run = AssistedRun(tmp_path)
+
+    def take_and_forget(request):
+        return httpx.Response(201, json={"task_count": 4}) if imports(request) else None
+
+    run.server.before = take_and_forget
+    with pytest.raises(ServerUnavailableError, match="took 4 photos, but 4 have no task"):
+        run.send()
+    photos = read_sent(Folder(str(run.out)))
+    assert [photo.confirmed for photo in photos.values()] == [False] * 4
+
+
+def test_no_photo_chosen_is_not_every_photo(tmp_path):
+    run = AssistedRun(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"none of the photos of .* was chosen"):
+        send(run.settings, run.connection(), photos=())
+    assert run.server.requests == []
 
 
 def test_changed_settings_reach_the_project(tmp_path):
