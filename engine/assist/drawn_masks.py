@@ -21,7 +21,7 @@ from engine.label_studio.labelling_config import (
     category_of,
 )
 from engine.label_studio.outline import label_of
-from engine.label_studio.simulated_mark import is_marked
+from engine.label_studio.simulated_mark import is_marked, simulated_by
 from stages import ids, rle
 from stages.records import MaskRecord
 from stages.rle import Rle
@@ -115,7 +115,8 @@ class _Maker:
         self, name: str, region: Json, segmentation: Rle, before: Before | None
     ) -> MaskRecord:
         effort = self.drawing.efforts.get(name)
-        maker = effort.model_id if effort else self.drawing.annotator
+        annotator = simulated_by([region], self.drawing.annotator)
+        maker = effort.model_id if effort else annotator
         origin = SIMULATED if is_marked(region) else HUMAN
         if before is not None and before.segmentation.size_hw != segmentation.size_hw:
             before = None  # of another photo, as it were
@@ -138,7 +139,7 @@ class _Maker:
             origin=origin,
             derived_from=parent,
             category=category_of(label_of(region)),
-            annotator=self.drawing.annotator,
+            annotator=annotator,
             edited_px=_edited_px(segmentation, before) if before and not same else None,
             **self._made_by_clicking(effort) if effort else self._drawn_by_hand(),
         )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from engine.assist.answer_content import Content, Drawing
 from engine.label_studio.outline import is_untouched, outline_of, points_of
+from engine.label_studio.simulated_mark import simulated_by
 from pipelines.answers import read_answers
 from pipelines.collect import CollectedRun
 from pipelines.reviews import has_part, write_reviews
@@ -37,10 +38,16 @@ def reviews_of(content: Content, image_id: str) -> Iterator[ReviewRecord]:
                     mask_id=mask.mask_id,
                     image_id=image_id,
                     verdict=verdict_on(region, mask, drawing),
-                    annotator=drawing.annotator,
+                    annotator=_who_judged(region, drawing),
                     seconds=drawing.looked.get(region),
                     at=_time_of(drawing.at),
                 )
+
+
+def _who_judged(region_id: str, drawing: Drawing) -> str:
+    """Whoever left the region as it is; where it is gone, whoever made what else there is."""
+    there = [r for r in drawing.regions if str(r.get("id")) == region_id]
+    return simulated_by(there or drawing.regions, drawing.annotator)
 
 
 def verdict_on(region_id: str, mask: MaskRecord, drawing: Drawing) -> str:

@@ -117,10 +117,16 @@ def _at_label_studio(config: str, truth: Path, settings: list[str]) -> None:
         ("accepted", f"{worked.accepted:,}"),
         ("given up", f"{worked.given_up:,}"),
         ("clicks", f"{worked.clicks:,}"),
+        *([("failed tasks", f"{worked.failed:,}")] if worked.failed else []),
     ]
     for line in columns(pairs, indent=0):
         result(line)
+    for problem in worked.problems:
+        result(f"not done: {problem}")
     note(f"Bring them here:  mask-engine {run.command} collect {config}")
+    if worked.failed:
+        note(f"Find out why:     mask-engine label-studio check {config}")
+        raise typer.Exit(1)
 
 
 def _view(

@@ -16,13 +16,17 @@ _SEND_EPILOG: Final = """[bold]Examples[/bold]
 mask-engine verify send configs/verify-examples.yaml
 
 mask-engine verify send configs/verify-examples.yaml --set order=random --set most=50
+--set out=runs/verify-sample --set project=Sample
 
-What was chosen stays chosen: sending again only sends what is missing."""
+What was chosen stays chosen: sending again only sends what is missing. Another choice needs an out
+and a project of its own."""
 _COLLECT_EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine verify collect configs/verify-examples.yaml
 
 Collect again whenever you like: a verdict is never added twice."""
+
+MOST_NAMED: Final = 20
 
 app = typer.Typer(no_args_is_help=True, help="People accept, reject or send back single masks.")
 
@@ -39,6 +43,10 @@ def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption =
     with progress("verify", "masks") as meter:
         sent = send_masks(run, told=lambda done, total, what: meter(done, total, what))
     tell_sent(sent, f"mask-engine verify collect {config}")
+    if sent.unseen:
+        result(f"\n{len(sent.unseen):,} masks have no task, because they cannot be shown:")
+        for why in sent.unseen[:MOST_NAMED]:
+            result(f"  {why}")
     result("Keys:            A accept, R reject, F fix; Ctrl+Enter submits (Label All Tasks)")
 
 
@@ -54,6 +62,7 @@ def collect(config: ConfigArgument, *, settings: SetOption = None, url: UrlOptio
     rows = [
         ("masks sent", f"{found.sent:,}"),
         ("looked at", f"{found.finished:,}"),
+        ("skipped", f"{found.skipped:,}"),
         ("new reviews", f"{found.added:,}"),
         *((verdict, f"{count:,}") for verdict, count in sorted(found.verdicts.items())),
     ]

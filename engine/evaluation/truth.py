@@ -46,7 +46,11 @@ class TruthPhoto:
 
 
 def read_truth(
-    annotations: Path, images: Path | None = None, *, with_empty: bool = False
+    annotations: Path,
+    images: Path | None = None,
+    *,
+    with_empty: bool = False,
+    missing_is_fine: bool = False,
 ) -> list[TruthPhoto]:
     """Read a COCO file; crowds and empty masks are left out.
 
@@ -54,6 +58,7 @@ def read_truth(
         annotations: the file.
         images: folder of the photos; by default `images` beside the file, or its own folder.
         with_empty: whether photos without a mask are given too.
+        missing_is_fine: takes photos that are not there as well.
 
     Raises:
         ConfigurationError: not a COCO file, or photos that it names are missing.
@@ -73,7 +78,7 @@ def read_truth(
             by_image[mark["image_id"]].append(mark)
     photos = [_photo(entry, by_image[entry["id"]], folder) for entry in entries]
     missing = [photo.path for photo in photos if not photo.path.exists()]
-    if missing:
+    if missing and not missing_is_fine:
         raise ConfigurationError(
             f"{annotations}: {len(missing)} of {len(photos)} photos are not in {folder}, "
             f"{missing[0].name} for one: give their folder with --images"

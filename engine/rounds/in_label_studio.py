@@ -64,7 +64,7 @@ def simulate_in_label_studio(context: Context, photos: Sequence[ImageRef], name:
             progress("annotating", "tasks") as meter,
         ):
             sent = _send(context, run, photos, connection)
-            annotate_tasks(
+            worked = annotate_tasks(
                 run,
                 truth,
                 people.annotator,
@@ -74,9 +74,10 @@ def simulate_in_label_studio(context: Context, photos: Sequence[ImageRef], name:
             )
             finished = _collect(context, run, connection)
     if finished < len(photos):
+        why = "".join(f" {problem}." for problem in worked.problems[:3])
         raise StopError(
             f"round {context.number}: only {finished} of {len(photos)} tasks have an answer, see "
-            f"{sent.url}. Nothing was written to the ledger; run the same command again."
+            f"{sent.url}.{why} Nothing was written to the ledger; run the same command again."
         )
 
 

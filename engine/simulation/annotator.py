@@ -7,7 +7,7 @@ object, then the innermost point of the largest error.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from model.prompts import POSITIVE
 from stages.records import PromptRecord
 
 Mask = NDArray[np.bool_]
+SIMULATED: Final = "simulated"
 
 
 class AnnotatorParameters(BaseModel):
@@ -39,8 +40,15 @@ class AnnotatorParameters(BaseModel):
         "would; else they are given up.",
     )
     name: str = Field(
-        default="simulated", min_length=1, description="The annotator's name in records."
+        default=SIMULATED,
+        min_length=1,
+        description="The annotator's name; records say simulated:NAME.",
     )
+
+    @property
+    def annotator(self) -> str:
+        """The name in records: nobody takes it for a person's."""
+        return self.name if self.name == SIMULATED else f"{SIMULATED}:{self.name}"
 
 
 @dataclass(frozen=True, eq=False)

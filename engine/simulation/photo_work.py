@@ -111,7 +111,7 @@ def _compare(
         mask = shown[mask_of[number]]
         iou = rle.pairwise_iou([mask.segmentation], [_encoded(truth)])[0, 0]
         if iou >= parameters.accept_iou:
-            kept[mask.mask_id] = replace(mask, annotator=parameters.name, clicks=0)
+            kept[mask.mask_id] = replace(mask, annotator=parameters.annotator, clicks=0)
         else:
             dropped[CORRECTED] += 1
             tasks.append(_Task(truth, mask))
@@ -146,7 +146,7 @@ def _worked_on(
         mask_HW = truth_HW
     else:
         return None
-    return _record(ref, task, work, rle.encode(mask_HW), view.model_id, parameters.name)
+    return _record(ref, task, work, rle.encode(mask_HW), view.model_id, parameters.annotator)
 
 
 def _record(

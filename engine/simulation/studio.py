@@ -2,6 +2,7 @@
 
 It opens tasks that nobody did, clicks by way of the server as the smart tool does, and submits
 with the time it took. Its regions say that they were simulated, and so do the records they become.
+A task that cannot be done is counted and named; the others are done.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from engine.label_studio.brush import decode_brush
 from engine.label_studio.client import LabelStudio
 from engine.simulation.annotator import AnnotatorParameters, Shown
 from engine.simulation.studio_task import Outcome, TaskWork, work_on_task
-from model.errors import ConfigurationError
+from model.errors import ConfigurationError, RecordError
 from pipelines.answers import read_sent
 from pipelines.sources import source_address
 from pipelines.storage import Folder
@@ -33,15 +34,24 @@ from pipelines.storage import Folder
 Json = dict[str, Any]
 Told = Callable[[int, int], None]
 
+MOST_PROBLEMS: Final = 20
 # Of annotations: submitting again what was submitted before a connection broke adds nothing.
 _NAMESPACE: Final = uuid.UUID("7b3c1a52-5d0e-4a53-9d43-1d2f6f0a8c11")
 
 
 @dataclass
 class Worked(Outcome):
-    """What a simulated annotator did in all the `tasks` that it submitted."""
+    """What a simulated annotator did in all the `tasks` that it submitted.
+
+    Attributes:
+        tasks: that it submitted.
+        failed: tasks that could not be done; they stay open.
+        problems: of these the first few, a sentence each.
+    """
 
     tasks: int = 0
+    failed: int = 0
+    problems: list[str] = field(default_factory=list)
 
     def add(self, work: Outcome) -> None:
         """Counts one more task."""
@@ -49,6 +59,12 @@ class Worked(Outcome):
         for counted in fields(Outcome):
             name = counted.name
             setattr(self, name, getattr(self, name) + getattr(work, name))
+
+    def add_failed(self, task: int, problem: RecordError) -> None:
+        """Counts one that could not be done."""
+        self.failed += 1
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(f"task {task}: {problem}")
 
 
 @dataclass
@@ -89,16 +105,16 @@ class StudioAnswers:
             {"task": self._task, "context": {"result": prompts}},
         )
         if answer.get("errors"):
-            raise ConfigurationError(
-                f"task {self._task}: the click backend gave no answer ({answer['errors']}); "
-                "`mask-engine label-studio check CONFIG` finds out why"
-            )
+            raise RecordError("no_answer", f"the click backend gave none ({answer['errors']})")
         result = (answer.get("data") or {}).get("result") or []
         self.last_region = result[0] if result else None
         if self.last_region is None:
             return Shown(np.zeros(self._size_hw, np.bool_), None)
-        rle = self.last_region["value"]["rle"]
-        return Shown(decode_brush(rle, self._size_hw), self.last_region.get("score"))
+        try:
+            mask_HW = decode_brush(self.last_region["value"]["rle"], self._size_hw)
+        except (LookupError, TypeError, ValueError) as error:
+            raise RecordError("no_answer", f"what came back is no mask ({error})") from None
+        return Shown(mask_HW, self.last_region.get("score"))
 
 
 def annotate_tasks(
@@ -138,10 +154,13 @@ def annotate_tasks(
         and task["total_annotations"] + task["cancelled_annotations"] == 0
     ]
     worked = Worked()
-    for task, photo in open_tasks:
-        told(worked.tasks, len(open_tasks))
-        worked.add(_do(studio, task, photo, view, parameters, objects))
-    told(worked.tasks, len(open_tasks))
+    for place, (task, photo) in enumerate(open_tasks):
+        told(place, len(open_tasks))
+        try:
+            worked.add(_do(studio, task, photo, view, parameters, objects))
+        except RecordError as error:
+            worked.add_failed(task, error)
+    told(len(open_tasks), len(open_tasks))
     return worked
 
 
@@ -154,7 +173,10 @@ def _do(
     objects: int | None,
 ) -> TaskWork:
     begun = time.monotonic()
-    opened = studio.task(task)  # what a browser does first; the backend embeds the photo meanwhile
+    # What a browser does first; the backend embeds the photo meanwhile.
+    opened = studio.get(f"/api/tasks/{task}", missing_is_fine=True)
+    if opened is None:
+        raise RecordError("vanished", "was deleted meanwhile")
     view.look_at(task, photo.masks[0].size_hw)
     done = work_on_task(opened, photo, view, parameters, objects=objects)
     submit(studio, task, done.regions, seconds=time.monotonic() - begun, by=parameters.name)
@@ -171,14 +193,15 @@ def submit(studio: LabelStudio, task: int, regions: list[Json], *, seconds: floa
 def _known_by_image(settings: AssistRun, truth: Path) -> Mapping[str, TruthPhoto]:
     """Known photos that were sent, by image id."""
     folder = Path(source_address(settings.source))
-    by_path = {str(photo.path): photo for photo in read_truth(truth, folder)}
+    known = read_truth(truth, folder, missing_is_fine=True)  # each photo's own task will tell
+    by_path = {str(photo.path): photo for photo in known}
     sent = read_sent(Folder(settings.out))
-    known = {i: by_path[p.ref.uri] for i, p in sent.items() if p.ref.uri in by_path}
-    if not known:
+    found = {i: by_path[p.ref.uri] for i, p in sent.items() if p.ref.uri in by_path}
+    if not found:
         raise ConfigurationError(
             f"{truth}: none of its {len(by_path)} photos is one of the {len(sent)} that were sent"
         )
-    return known
+    return found
 
 
 def _answers(settings: AssistRun, studio: LabelStudio, project: int) -> StudioAnswers:

@@ -84,8 +84,10 @@ def work_on_task(
     missing.sort(key=lambda truth: -int(truth.mask().sum()))
     for truth in missing[:objects]:
         _click_on(truth, str(task["id"]), page, parameters, done)
-    if not done.given_up and len(missing[:objects]) == len(missing):
-        done.regions.append(_everything_has_a_mask(task))
+    is_complete = not done.given_up and len(missing[:objects]) == len(missing)
+    # Asked of every task, so that one without any region says as well that nobody did it.
+    done.regions.append(_whether_everything_has_a_mask(task, is_complete=is_complete))
+    done.regions = [with_mark(region, parameters.annotator) for region in done.regions]
     return done
 
 
@@ -132,10 +134,10 @@ def _click_on(
     work = annotate(truth_HW, truth.ignored_band(), task, page, parameters)
     done.clicks += work.clicks
     if work.is_accepted and page.last_region is not None:
-        done.regions.append(with_mark(page.last_region))
+        done.regions.append(page.last_region)
         done.accepted += 1
     elif parameters.draws_by_hand:
-        done.regions.append(with_mark(_drawn(truth_HW, task, truth.annotation_id, page)))
+        done.regions.append(_drawn(truth_HW, task, truth.annotation_id, page))
         done.drawn += 1
     else:
         done.given_up += 1
@@ -155,11 +157,11 @@ def _drawn(truth_HW: Mask, task: str, annotation: int, page: Page) -> Json:
     return answered | {"value": answered["value"] | {"rle": drawn["value"]["rle"]}}
 
 
-def _everything_has_a_mask(task: Mapping[str, Any]) -> Json:
+def _whether_everything_has_a_mask(task: Mapping[str, Any], *, is_complete: bool) -> Json:
     return {
         "id": str(uuid.uuid5(_NAMESPACE, f"{task['id']} {EXHAUSTIVE_CONTROL}")),
         "type": "choices",
         "from_name": EXHAUSTIVE_CONTROL,
         "to_name": IMAGE_CONTROL,
-        "value": {"choices": [EXHAUSTIVE_CHOICE]},
+        "value": {"choices": [EXHAUSTIVE_CHOICE] if is_complete else []},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +17,12 @@ from engine.assist.sending import send as send_tasks
 from engine.assist.task_content import who_made
 from engine.label_studio.labelling_config import PATH_KEY
 from engine.verify.choosing import Chosen, choose
+from engine.verify.chosen_file import read_chosen, write_chosen
 from engine.verify.labelling import VERDICT_CONTROL
 from engine.verify.pictures import picture_of
 from engine.verify.settings import VerifyRun
 from model.errors import ConfigurationError, RecordError
+from pipelines.answers import read_sent
 from pipelines.reading import read_photo
 from pipelines.reviews import append_reviews, read_reviews
 from pipelines.row_lookup import RowLookup
@@ -33,8 +34,18 @@ from stages.reviews import VERDICTS, ReviewRecord
 Json = dict[str, Any]
 Told = Callable[[int, int, str], None]
 
-CHOSEN_FILE: Final = "chosen.json"
 MOST_PROBLEMS: Final = 20
+
+
+@dataclass(frozen=True)
+class SentMasks(Sent):
+    """What sending did.
+
+    Attributes:
+        unseen: masks that nobody can judge, because they cannot be shown: a sentence each.
+    """
+
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass
@@ -44,6 +55,7 @@ class Verified:
     Attributes:
         sent: masks that were sent.
         finished: of these, looked at.
+        skipped: of these, refused by whoever looked.
         added: reviews that are new.
         verdicts: how many of each there are by now, of this step's masks.
         problems: answers that were of no use: a sentence each, the first few.
@@ -51,6 +63,7 @@ class Verified:
 
     sent: int = 0
     finished: int = 0
+    skipped: int = 0
     added: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -61,7 +74,7 @@ def send(
     *,
     connection: Connection | None = None,
     told: Told = lambda done, total, what: None,
-) -> Sent:
+) -> SentMasks:
     """Chooses masks, draws each, and gives it a task; what was chosen before stays chosen.
 
     Args:
@@ -70,7 +83,8 @@ def send(
         told: how much is done, of how much, of what.
 
     Raises:
-        ConfigurationError: if there is no mask to look at, or the server cannot show pictures.
+        ConfigurationError: if there is no mask to look at, the server cannot show pictures, or
+            other masks are asked for than were chosen before.
         ServerUnavailableError: if the server goes away; sending again goes on.
     """
     if settings.server.photos != "shared" or "://" in settings.out:
@@ -80,10 +94,15 @@ def send(
         )
     with connection_of(settings.server, connection) as server:
         chosen = _chosen(settings)
-        _draw(settings, chosen, told)
-        return send_tasks(
+        unseen = _draw(settings, chosen, told)
+        if len(unseen) == len(chosen):
+            raise ConfigurationError(
+                f"{settings.run}: none of its {len(chosen)} masks can be shown: {unseen[0]}"
+            )
+        sent = send_tasks(
             settings.tasks(), server, told=lambda done, total: told(done, total, "sending")
         )
+        return SentMasks(**vars(sent), unseen=tuple(unseen))
 
 
 def collect(
@@ -95,12 +114,12 @@ def collect(
     """Appends what people said to the reviews of the run; collecting twice adds nothing.
 
     Raises:
-        ConfigurationError: if nothing was sent yet.
+        ConfigurationError: if nothing was sent yet, or it was of another run.
         ServerUnavailableError: if the server goes away; collecting again goes on.
     """
     tasks, out = settings.tasks(), Folder(settings.out)
-    chosen = {mask.mask_id: mask for mask in _read_chosen(out)}
-    found = Verified(sent=len(chosen))
+    chosen = {mask.mask_id: mask for mask in read_chosen(out, settings)}
+    found = Verified(sent=len(read_sent(Folder(tasks.out))))
     reviews: list[ReviewRecord] = []
     with connection_of(settings.server, connection) as server:
         project = find_project(server.studio, tasks, Folder(tasks.out)) if chosen else None
@@ -109,7 +128,9 @@ def collect(
                 f"{settings.out}: nothing was sent yet. `mask-engine verify send` comes first."
             )
         for place, task in enumerate(server.studio.tasks(project), start=1):
-            told(place, len(chosen), "looking")
+            told(place, found.sent, "looking")
+            if task["cancelled_annotations"] and not task["total_annotations"]:
+                found.skipped += 1
             if task["total_annotations"]:
                 found.finished += 1
                 full = server.studio.task(task["id"])
@@ -121,7 +142,7 @@ def collect(
 
 def _chosen(settings: VerifyRun) -> Sequence[Chosen]:
     out = Folder(settings.out)
-    before = _read_chosen(out)
+    before = read_chosen(out, settings)
     if before:
         return before
     reviewed = (review.mask_id for review in read_reviews(Folder(settings.run)))
@@ -136,19 +157,15 @@ def _chosen(settings: VerifyRun) -> Sequence[Chosen]:
         raise ConfigurationError(
             f"{settings.run}: has no mask that nobody has looked at; again=true sends them again"
         )
-    text = json.dumps([[c.rank, c.mask_id, c.image_id] for c in chosen])
-    out.write(CHOSEN_FILE, text.encode())
+    write_chosen(out, settings, chosen)
     return chosen
 
 
-def _read_chosen(out: Folder) -> list[Chosen]:
-    if not out.exists(CHOSEN_FILE):
-        return []
-    return [Chosen(*fields) for fields in json.loads(out.read(CHOSEN_FILE))]
+def _draw(settings: VerifyRun, chosen: Sequence[Chosen], told: Told) -> list[str]:
+    """Draws what is not drawn yet, photo by photo; gives what cannot be drawn, and why.
 
-
-def _draw(settings: VerifyRun, chosen: Sequence[Chosen], told: Told) -> None:
-    """Draws what is not drawn yet, photo by photo. The first to be looked at has the first name."""
+    The first to be looked at has the first name.
+    """
     folder = Path(settings.pictures).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     names = {c.mask_id: picture_name(place, c.mask_id) for place, c in enumerate(chosen)}
@@ -157,11 +174,15 @@ def _draw(settings: VerifyRun, chosen: Sequence[Chosen], told: Told) -> None:
     for mask in chosen:
         if not (folder / names[mask.mask_id]).exists():
             by_photo.setdefault(mask.image_id, []).append(mask.mask_id)
+    unseen: list[str] = []
     for place, (image, wanted) in enumerate(by_photo.items()):
         told(place, len(by_photo), "drawing")
         row = rows.get(image)
+        why = "its photo is not in the run any more"
         if row is not None:
-            _draw_photo(settings, row, frozenset(wanted), folder, names)
+            why = _draw_photo(settings, row, frozenset(wanted), folder, names)
+        unseen += [f"mask {id_}: {why}" for id_ in wanted if not (folder / names[id_]).exists()]
+    return unseen
 
 
 def _draw_photo(
@@ -170,17 +191,19 @@ def _draw_photo(
     wanted: frozenset[str],
     folder: Path,
     names: Mapping[str, str],
-) -> None:
+) -> str:
+    """Gives why there is no picture of those for which there is none."""
     try:
         photo = decode_photo(row.image or read_photo(row.ref.uri, settings.limits), settings.limits)
-    except RecordError:
-        return  # its masks have no task: nobody can judge them
+    except RecordError as error:
+        return f"{row.ref.path} cannot be shown ({error})"
     for mask in row.masks:
         if mask.mask_id in wanted:
             part = folder / f".{mask.mask_id}.part"
             picture = Image.fromarray(picture_of(photo.pixels_HWC, mask))
             picture.save(part, format="JPEG", quality=88)
             part.replace(folder / names[mask.mask_id])
+    return "it is not in the run any more"
 
 
 def picture_name(place: int, mask_id: str) -> str:
@@ -195,9 +218,11 @@ def _reviews_of(
     path = str(task["data"].get(PATH_KEY))
     mask = chosen.get(PurePosixPath(path).stem.partition("-")[2])
     for annotation in task["annotations"]:
+        if annotation["was_cancelled"]:  # whatever was chosen before it was refused
+            continue
         verdict = _verdict(annotation)
         if mask is None or verdict is None:
-            if not annotation["was_cancelled"] and len(found.problems) < MOST_PROBLEMS:
+            if len(found.problems) < MOST_PROBLEMS:
                 why = "shows no mask that was sent" if mask is None else "says no verdict"
                 found.problems.append(f"task {task['id']} ({path[:60]}): {why}")
             continue

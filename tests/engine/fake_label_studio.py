@@ -122,6 +122,7 @@ class FakeLabelStudio:
             (r"GET /api/tasks/(\d+)", self._get_task),
             (r"GET /api/tasks/(\d+)/drafts", self._list_drafts),
             (r"DELETE /api/tasks/(\d+)", self._delete_task),
+            (r"POST /api/tasks/(\d+)/annotations", self._submit),
             (r"GET /api/storages/\w+", lambda r: httpx.Response(200, json=self.storages)),
             (r"POST /api/storages/\w+", self._make_storage),
             (r"PATCH /api/storages/s3/(\d+)", self._patch_storage),
@@ -193,6 +194,11 @@ class FakeLabelStudio:
 
     def _delete_task(self, request: httpx.Request, task: int) -> httpx.Response:
         return httpx.Response(204) if self.all_tasks.pop(task, None) else _found(None)
+
+    def _submit(self, request: httpx.Request, task: int) -> httpx.Response:
+        content = json.loads(request.content)
+        made = self.annotate(task, content["result"], seconds=content["lead_time"])
+        return httpx.Response(201, json={"id": made})
 
     def _make_storage(self, request: httpx.Request) -> httpx.Response:
         self.storages.append({"id": next(self._ids), **json.loads(request.content)})

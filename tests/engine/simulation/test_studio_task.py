@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.assist.answer_content import Drawing
-from engine.assist.drawn_masks import masks_of
+from engine.assist.answer_content import Content, Drawing
+from engine.assist.drawn_masks import DrawnMasks, masks_of
 from engine.assist.region_shapes import shape_of
+from engine.assist.reviewing import reviews_of
 from engine.backend.conversation import Conversation
 from engine.backend.labels import IMAGE_CONTROL, OBJECT, OUTLINE_CONTROL
 from engine.evaluation.truth import TruthMask, TruthPhoto
@@ -20,11 +21,12 @@ from engine.simulation.annotator import AnnotatorParameters, Mask, Shown
 from engine.simulation.studio_task import TaskWork, work_on_task
 from stages import rle
 from tests.engine.assist.runs import make_region
-from tests.factories import rectangle
+from tests.factories import make_mask, rectangle
 
 SIZE_HW = (48, 64)
 LEFT, RIGHT = rectangle((4, 4, 20, 20), SIZE_HW), rectangle((40, 20, 16, 16), SIZE_HW)
 NAMES = {OBJECT}
+BOXES = {"kept": (4, 4, 20, 20), "deleted": (2, 40, 10, 6)}
 
 
 class OneMask:
@@ -62,6 +64,11 @@ def do(
     return work_on_task(task, known(), page, parameters, objects=objects)
 
 
+def read(regions: list[dict[str, Any]]) -> DrawnMasks:
+    drawing = Drawing("ann", 1.0, skipped=False, result=regions)
+    return masks_of(drawing, "0" * 32, size_hw=SIZE_HW, labels=NAMES, before={})
+
+
 def test_good_outlines_stay_bad_ones_go_and_the_rest_is_clicked() -> None:
     nowhere = rectangle((2, 40, 10, 6), SIZE_HW)
     good = outline(LEFT, "good")
@@ -69,17 +76,13 @@ def test_good_outlines_stay_bad_ones_go_and_the_rest_is_clicked() -> None:
     done = do(OneMask(RIGHT), good, outline(nowhere, "bad"))
 
     assert (done.kept, done.rejected, done.accepted, done.clicks) == (1, 1, 1, 1)
-    assert done.regions[0] == good
-    assert is_marked(done.regions[1])
-    read = masks_of(
-        Drawing("ann", 1.0, skipped=False, result=done.regions),
-        "0" * 32,
-        size_hw=SIZE_HW,
-        labels=NAMES,
-        before={},
-    )
-    assert len(read.masks) == 2
-    assert read.exhaustive is True
+    kept = dict(done.regions[0])
+    assert "simulated" in kept.pop("meta")["text"][0]
+    assert kept == good
+    assert all(is_marked(region) for region in done.regions)
+    masks = read(done.regions)
+    assert [mask.origin for mask in masks.masks] == ["simulated", "simulated"]
+    assert masks.exhaustive is True
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -91,7 +94,8 @@ def test_what_clicks_do_not_get_is_drawn_with_the_brush(answer: bool) -> None:
     done = do(page, draws_by_hand=True, objects=1)
     again = do(page, draws_by_hand=True, objects=1)
 
-    (region,) = done.regions  # one object was left for want of time, so nothing is complete
+    region, ticked = done.regions
+    assert ticked["value"] == {"choices": []}  # one was left for want of time
     assert (done.drawn, done.given_up) == (1, 0)
     assert shape_of(region, SIZE_HW, NAMES, None) == rle.encode(LEFT)
     assert region["id"] == again.regions[0]["id"]
@@ -101,4 +105,43 @@ def test_what_clicks_do_not_get_is_drawn_with_the_brush(answer: bool) -> None:
 def test_without_a_brush_objects_are_given_up_and_the_photo_is_not_complete() -> None:
     done = do(OneMask(np.zeros(SIZE_HW, bool)))
 
-    assert (done.given_up, done.accepted, done.regions) == (2, 0, [])
+    (ticked,) = done.regions  # says that nobody did it, and nothing else
+    assert (done.given_up, done.accepted, ticked["value"]) == (2, 0, {"choices": []})
+    assert is_marked(ticked)
+
+
+def test_records_name_the_simulated_annotator_until_a_person_changes_the_pixels() -> None:
+    done = do(OneMask(RIGHT), outline(LEFT, "good"), name="bob")
+    _, clicked, _ = done.regions
+    assert {mask.annotator for mask in read(done.regions).masks} == {"simulated:bob"}
+
+    note = clicked["meta"]
+    again = make_region(RIGHT, id="answered", meta=note)  # the same pixels, saved by a browser
+    (mask,) = read([again]).masks
+    assert (mask.origin, mask.annotator) == ("simulated", "simulated:bob")
+    changed = make_region(LEFT, id="answered", meta=note)
+    (mask,) = read([changed]).masks
+    assert (mask.origin, mask.annotator) == ("human", "ann")
+    of_old = make_region(LEFT, meta={"text": ["simulated by mask-engine"]})
+    (mask,) = read([of_old]).masks
+    assert (mask.origin, mask.annotator) == ("simulated", "ann")
+
+
+def test_reviews_name_whoever_judged() -> None:
+    shown = {name: make_mask(box_xywh=box, size_hw=SIZE_HW) for name, box in BOXES.items()}
+    outlines = [outline(rle.decode(mask.segmentation), name) for name, mask in shown.items()]
+    done = do(OneMask(np.zeros(SIZE_HW, bool)), *outlines, name="bob")
+
+    def who(regions: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+        content = Content([Drawing("ann", 1.0, skipped=False, result=regions)], {}, shown)
+        names = {mask.mask_id: name for name, mask in shown.items()}
+        found = reviews_of(content, "0" * 32)
+        return {names[r.mask_id]: (r.verdict, r.annotator) for r in found}
+
+    assert who(done.regions) == {
+        "kept": ("accept", "simulated:bob"),
+        "deleted": ("reject", "simulated:bob"),
+    }
+    for point in done.regions[0]["value"]["points"]:
+        point[0] += 5
+    assert who(done.regions)["kept"] == ("fix", "ann")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,64 @@ def test_answers_of_no_use_are_told_and_the_rest_goes_on(tmp_path, photo_rows):
         "says no verdict",
         "shows no mask that was sent",
     ]
+
+
+@pytest.mark.parametrize("change", [{"order": "random"}, {"most": 7}, {"again": True}])
+def test_another_choice_than_was_made_is_refused_by_name(tmp_path, photo_rows, change):
+    verifying = Verifying(tmp_path, photo_rows, most=4)
+    verifying.send()
+    verifying.settings = verifying.settings.model_copy(update=change)
+    ((name, value),) = change.items()
+    for use in (verifying.send, verifying.collect):
+        with pytest.raises(ConfigurationError, match=rf"{name} was .*, now {value}"):
+            use()
+
+
+def test_verdicts_never_go_to_another_run_than_they_are_about(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows)
+    verifying.send()
+    verifying.judge(0, "accept")
+    other = make_run(tmp_path / "other", photo_rows)
+    verifying.settings = verifying.settings.model_copy(update={"run": str(other)})
+    with pytest.raises(ConfigurationError, match=r"run was .*/run, now .*/other"):
+        verifying.collect()
+    assert list(read_reviews(Folder(str(other)))) == []
+
+
+def test_masks_whose_photo_is_gone_are_told(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows)
+    Path(photo_rows[0].ref.uri).unlink()
+    sent = verifying.send()
+    gone = {mask.mask_id for mask in photo_rows[0].masks}
+    assert {why.split()[1].rstrip(":") for why in sent.unseen} == gone
+    assert all("photo 0.png cannot be shown" in why for why in sent.unseen)
+    assert verifying.collect().sent == sent.added
+    for row in photo_rows[1:4]:
+        Path(row.ref.uri).unlink()
+    verifying.settings = verifying.settings.model_copy(update={"out": str(tmp_path / "again")})
+    with pytest.raises(ConfigurationError, match=r"none of its .* masks can be shown"):
+        verifying.send()
+
+
+def test_a_choice_from_before_its_settings_were_kept_goes_on(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows)
+    everything = verifying.send().added
+    file = tmp_path / "verify" / "chosen.json"
+    file.write_text(json.dumps(json.loads(file.read_text())["masks"]))
+    assert verifying.send().there == everything
+    verifying.judge(0, "accept")
+    assert verifying.collect().added == 1
+
+
+def test_a_skipped_mask_is_counted_and_its_verdict_does_not_count(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows, annotators=2)
+    verifying.send()
+    verifying.judge(0, "accept", skipped=True)
+    verifying.judge(1, "accept", skipped=True)
+    verifying.judge(1, "reject", by="bob@example.com")
+    found = verifying.collect()
+    assert (found.skipped, found.finished, found.added) == (1, 1, 1)
+    assert found.verdicts == {"reject": 1}
 
 
 def test_what_cannot_work_is_said_before_anything_is_sent(tmp_path, photo_rows):
