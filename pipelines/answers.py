@@ -7,7 +7,7 @@ of the server meanwhile. What an answer says is for others to read; here it is t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -87,8 +87,12 @@ class Kept:
 
 def write_answers(run: Folder, shard: int, answers: Sequence[Answer]) -> None:
     """Keeps the answers that a shard will be made from, all of them or none."""
+    _write(run, answers_path(shard), answers)
+
+
+def _write(run: Folder, name: str, answers: Sequence[Answer]) -> None:
     with (
-        run.writing(answers_path(shard)) as file,
+        run.writing(name) as file,
         pq.ParquetWriter(file, _SCHEMA, compression="zstd") as out,
     ):
         for first in range(0, len(answers), ROWS_A_GROUP):
@@ -118,6 +122,22 @@ def kept_answers(run: Folder, shards: int) -> dict[str, Kept]:
             if known is None or row["revision"] > known.revision:
                 latest[row["image_id"]] = Kept(row["revision"], row["fingerprint"], shard)
     return latest
+
+
+def blank_answers(run: Folder, image_id: str, content: str) -> None:
+    """Puts a content in place of every answer about a photo, whichever shards they are kept for."""
+    for name in run.names(ANSWERS):
+        with run.open(f"{ANSWERS}/{name}") as file:
+            found = read_table(file, columns=["content"], filters=[("image_id", "==", image_id)])
+        if set(found["content"].to_pylist()) - {content}:
+            with run.open(f"{ANSWERS}/{name}") as file:
+                table = read_table(file, schema=_SCHEMA)
+            answers = [_from_row(row) for row in table.to_pylist()]
+            _write(
+                run,
+                f"{ANSWERS}/{name}",
+                [replace(a, content=content) if a.ref.image_id == image_id else a for a in answers],
+            )
 
 
 def write_sent(run: Folder, photos: Iterable[SentPhoto]) -> None:

@@ -26,7 +26,7 @@ from pipelines.sidecar import ShardStats, Tally
 from pipelines.storage import Folder
 from pipelines.work_link import ImageDone, WorkLink, current_link, linked
 from stages.joining import PHOTO_CHANGED, join_rows
-from stages.records import ErrorRecord, ImageRow
+from stages.records import ErrorRecord, ImageRef, ImageRow
 from stages.schema import rows_from_table
 from stages.upright import upright_file
 
@@ -65,7 +65,8 @@ def _join_shard(shard: int, work: JoinWork, link: WorkLink) -> ShardStats:
 
     def rows() -> Iterator[ImageRow]:
         for image in read_planned_shard(work.run, shard):
-            row = _joined(work.places[image.ref.image_id], rows_at, work.recipe)
+            places = work.places.get(image.ref.image_id)
+            row = _joined(places, rows_at, work.recipe) if places else _gone(image.ref)
             tally.add(row)
             link.image_done(ImageDone(len(row.masks), row.error.type if row.error else None))
             yield row
@@ -99,6 +100,12 @@ def _joined(places: Sequence[RowPlace], rows_at: "_Rows", recipe: JoinRecipe) ->
         return replace(row, image=upright_file(data, recipe.limits))
     except RecordError as error:
         return _without_masks(row, "photo_is_gone", ErrorRecord(error.kind, str(error)))
+
+
+def _gone(ref: ImageRef) -> ImageRow:
+    """A photo that was planned when the join began and is in none of its runs now."""
+    message = "no run that is joined may give masks of this photo any more"
+    return ImageRow(ref, "import", error=ErrorRecord("not_joined", message))
 
 
 def _without_masks(row: ImageRow, reason: str, error: ErrorRecord) -> ImageRow:

@@ -155,6 +155,13 @@ def read_planned_shard(run: Folder, shard: int) -> list[PlannedImage]:
     return _planned(table)
 
 
+def shards_of(run: Folder, image_id: str) -> list[int]:
+    """Shards that a photo has a row in, or will have one, ascending; reads little of the plan."""
+    with run.open(PLAN_FILE) as file:
+        table = read_table(file, columns=["shard"], filters=[("image_id", "==", image_id)])
+    return sorted(set(table["shard"].to_pylist()))
+
+
 def _planned(table: pa.Table) -> list[PlannedImage]:
     return [
         PlannedImage(

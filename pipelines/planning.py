@@ -18,6 +18,7 @@ from pipelines.manifest import (
     versions,
 )
 from pipelines.plan import Plan, default_shard_size, read_plan
+from pipelines.removals import removed_ids
 from pipelines.run_folder import SUMMARY_FILE, done_shards, prepare_folder, shard_name
 from pipelines.storage import Folder
 from pipelines.whole_tables import read_table
@@ -172,7 +173,8 @@ def _new_photos(run: Folder, plan: Plan, request: RunRequest) -> list[ImageRef]:
     new = [ref for ref in request.refs if ref.image_id not in planned]
     if request.append:
         return new
-    listed = {ref.image_id for ref in request.refs}
+    # Photos that were taken out are known to be gone: their rows say so.
+    listed = {ref.image_id for ref in request.refs} | removed_ids(run)
     paths_by_id = zip(*(plan.table[name].to_pylist() for name in ("image_id", "path")), strict=True)
     gone_paths = sorted({path for image, path in paths_by_id if image not in listed})
     if not new and not gone_paths:

@@ -55,5 +55,16 @@ def read_reviews(run: Folder) -> Iterator[ReviewRecord]:
                 yield from reviews_from_table(read_table(file))
 
 
+def forget_reviews(run: Folder, image_id: str) -> None:
+    """Takes the reviews of a photo's masks out; their parts stay, so none is made again."""
+    for name in run.names(REVIEWS):
+        with run.open(f"{REVIEWS}/{name}") as file:
+            reviews = list(reviews_from_table(read_table(file)))
+        kept = [review for review in reviews if review.image_id != image_id]
+        if len(kept) < len(reviews):
+            with run.writing(f"{REVIEWS}/{name}") as file:
+                pq.write_table(reviews_to_table(kept), file, compression="zstd")
+
+
 def _identity(review: ReviewRecord) -> tuple[object, ...]:
     return review.mask_id, review.annotator, review.at

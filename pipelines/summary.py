@@ -107,6 +107,27 @@ def write_summary(
     return summary
 
 
+def renew_summary(run: Folder, shard_totals: tuple[int, ...]) -> None:
+    """Brings the counts of a run's summary up to date with its sidecars; times stay as they were.
+
+    Raises:
+        ShardError: if a shard's sidecar is gone.
+    """
+    before = read_summary(run.address)
+    totals = add_up(run, range(shard_totals[-1]), shard_totals)
+    now = before.model_copy(
+        update={
+            "masks": totals.masks,
+            "failed": len(totals.failed),
+            "failures": totals.failures,
+            "proposals": totals.masks + totals.dropped.total(),
+            "dropped": dict(sorted(totals.dropped.items())),
+        }
+    )
+    if now != before:
+        run.write(SUMMARY_FILE, now.model_dump_json(indent=2).encode())
+
+
 def read_summary(run: str) -> Summary:
     """The summary of a finished run.
 

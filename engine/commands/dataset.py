@@ -118,9 +118,17 @@ def remove(
     image_id: Annotated[str, typer.Option("--image-id", help="The photo's id.")],
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
 ) -> None:
-    """Take a photo and its masks out of every shard and export, and record it."""
+    """Take a photo and its masks out of every shard and export, for good, and record it.
+
+    An engine does not take it up again. What may still hold it and cannot be reached is named.
+    """
     from engine.datasets.remove import remove_photo
+    from engine.datasets.unreached import ALWAYS_UNREACHED
 
     removed = remove_photo(image_id, places, reason=reason)
     for line in columns([(one.place, one.kind, f"{one.masks:,} masks") for one in removed]):
         result(line)
+    unreached = [what for one in removed for what in one.unreached]
+    result("\nNot reached, and may still hold it:")
+    for what in (*unreached, ALWAYS_UNREACHED):
+        result(f"  {what}")

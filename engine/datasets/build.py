@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from engine.console import progress
-from engine.datasets.cards import annotation_card, dataset_card, model_card
-from engine.datasets.checksums import CHECKSUMS_FILE, write_checksums
+from engine.datasets.description import describe
+from engine.datasets.remove_from_run import remove_from_run
 from engine.datasets.settings import DatasetSettings, engine_of
-from engine.datasets.statistics import statistics
 from engine.rounds.context import Tools
-from engine.rounds.data_set import rejected, taking_part
+from engine.rounds.data_set import rejected, taking_part, without_removed
+from engine.rounds.held_out import without_held_out
 from engine.rounds.ledger import Ledger, open_ledger
 from engine.rounds.run import context_of
 from engine.rounds.settings import EngineSettings
 from model.errors import ConfigurationError
 from pipelines.joins import JoinedRun, JoinRecipe, index_runs, write_joined_run
 from pipelines.progress import Progress
+from pipelines.removals import read_removals
 from pipelines.run_folder import clear_leftovers, prepare_folder
 from pipelines.storage import TEMPORARY, Folder
 from stages.ids import digest
 
-STATISTICS_FILE: Final = "statistics.json"
-CARDS: Final = ("README.md", "MODEL_CARD.md", "ANNOTATION_CARD.md")
 # Each data set has an index of its own while it is made; no checksum counts it.
 SCRATCH: Final = f"{TEMPORARY}/join"
 
@@ -49,6 +47,14 @@ def build_dataset(settings: DatasetSettings, out: str) -> dict[str, Any]:
         limits=engine.pool.limits,
         alike_bits=engine.data.near_duplicate_bits,
     )
+    index, _ = without_held_out(index, joined, engine)
+    index = without_removed(index, ledger.folder)
+    if not index.photos:
+        raise ConfigurationError(
+            f"{engine.out}: no photo is left for a data set: all are held out or were taken out"
+        )
+    for removal in read_removals(ledger.folder).values():  # they may have been in it before
+        remove_from_run(folder, removal.image_id, removal.reason)
     with progress("data set", "photos") as meter:
 
         def tell(now: Progress) -> None:
@@ -74,9 +80,7 @@ def build_dataset(settings: DatasetSettings, out: str) -> dict[str, Any]:
             progress=tell,
         )
     rounds = sorted({number for _, number in runs})
-    numbers = statistics(out)
-    _describe(folder, settings, engine, ledger, numbers, rounds)
-    write_checksums(folder)
+    numbers = describe(folder, settings.words, rounds, ledger, engine)
     folder.remove(SCRATCH)
     clear_leftovers(folder)
     return numbers
@@ -102,22 +106,3 @@ def _chosen(
     if not chosen:
         raise ConfigurationError(f"{engine.out}: no round has masks yet")
     return chosen
-
-
-def _describe(
-    folder: Folder,
-    settings: DatasetSettings,
-    engine: EngineSettings,
-    ledger: Ledger,
-    numbers: dict[str, Any],
-    rounds: list[int],
-) -> None:
-    folder.remove(CHECKSUMS_FILE)  # they are of what is there when they are written
-    folder.write(STATISTICS_FILE, json.dumps(numbers, indent=1).encode())
-    texts = (
-        dataset_card(settings, numbers, rounds),
-        model_card(ledger),
-        annotation_card(ledger, engine),
-    )
-    for name, text in zip(CARDS, texts, strict=True):
-        folder.write(name, text.encode())

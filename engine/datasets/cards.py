@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.datasets.settings import DatasetSettings
+from engine.datasets.settings import DatasetWords
 from engine.rounds.entries import Entry
 from engine.rounds.ledger import Ledger
 from engine.rounds.settings import EngineSettings
@@ -21,14 +21,12 @@ _FIGURES = (
 )
 
 
-def dataset_card(
-    settings: DatasetSettings, numbers: Mapping[str, Any], rounds: Sequence[int]
-) -> str:
+def dataset_card(words: DatasetWords, numbers: Mapping[str, Any], rounds: Sequence[int]) -> str:
     """README.md, with the header that Hugging Face reads."""
     sections = [
-        _header(settings, numbers),
-        f"# {settings.name}",
-        settings.about or "Masks of photos, made with mask-engine.",
+        _header(words, numbers),
+        f"# {words.name}",
+        words.about or "Masks of photos, made with mask-engine.",
         "## What it holds",
         _table(
             [
@@ -53,7 +51,7 @@ def dataset_card(
         'datasets.load_dataset("parquet", data_files="shards/*.parquet")\n'
         "```",
         "## Licence and attribution",
-        f"Licence: {settings.licence}. {settings.attribution}".strip(),
+        f"Licence: {words.licence}. {words.attribution}".strip(),
         "## Limits",
         "Masks that no person looked at are marked (`origin` automatic or detector, no "
         "`annotator`). Recall may be measured only on photos whose `exhaustive` is true. Photos "
@@ -135,6 +133,7 @@ def annotation_card(ledger: Ledger, engine: EngineSettings) -> str:
         who,
         "## Effort",
         _grid(rows) if len(rows) > 1 else "Nobody was asked.",
+        "It counts what was done, also on photos that were taken out later (`removals.jsonl`).",
         "## How",
         "assisted_manual: people click, the model answers, people correct. semi_automatic: masks "
         "that the model is sure of are shown first; people reject, correct and add. automatic: "
@@ -146,13 +145,13 @@ def annotation_card(ledger: Ledger, engine: EngineSettings) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _header(settings: DatasetSettings, numbers: Mapping[str, Any]) -> str:
+def _header(words: DatasetWords, numbers: Mapping[str, Any]) -> str:
     photos = numbers["photos"]
     size = "n<1K" if photos < 1000 else "1K<n<10K" if photos < 10_000 else "n>10K"
     lines = [
         "---",
-        f"pretty_name: {settings.name}",
-        f"license: {settings.licence.lower()}",
+        f"pretty_name: {words.name}",
+        f"license: {words.licence.lower()}",
         "task_categories: [image-segmentation, mask-generation]",
         f"size_categories: [{size}]",
         "configs:",

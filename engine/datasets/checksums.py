@@ -11,11 +11,15 @@ CHECKSUMS_FILE: Final = "SHA256SUMS"
 BLOCK_BYTES: Final = 2**20
 
 
-def write_checksums(folder: Folder) -> int:
-    """Writes the sums of all files but itself; returns how many these are."""
+def write_checksums(folder: Folder) -> None:
+    """Writes the sums of all files that are there."""
+    folder.write(CHECKSUMS_FILE, checksums(folder))
+
+
+def checksums(folder: Folder) -> bytes:
+    """The sums of all files but of themselves, as `sha256sum` reads them."""
     lines = [f"{digest_of(folder, name)}  {name}" for name in files_of(folder)]
-    folder.write(CHECKSUMS_FILE, ("\n".join(lines) + "\n").encode())
-    return len(lines)
+    return ("\n".join(lines) + "\n").encode()
 
 
 def wrong_files(folder: Folder) -> list[str]:

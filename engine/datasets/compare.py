@@ -23,11 +23,6 @@ class Difference:
     masks_added: int
     masks_removed: int
 
-    @property
-    def is_none(self) -> bool:
-        """Whether both hold the same."""
-        return not (self.photos_added or self.photos_removed or self.photos_changed)
-
 
 def difference(first: str, second: str) -> Difference:
     """Compares two folders of shards.

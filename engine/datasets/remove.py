@@ -1,67 +1,69 @@
-"""Takes a photo and its masks out: of every shard, of exports, and says so where they were.
+"""Takes a photo and its masks out of runs, data sets, engines and exports, for good.
 
 In shards, where every planned photo has one row, the row stays and says that it was removed; its
-masks and the photo itself are gone. `removals.jsonl` beside the shards records id, time, reason.
+masks and the photo itself are gone. An engine's own list keeps the photo out of all that comes.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pyarrow.parquet as pq
-
-from engine.datasets.checksums import CHECKSUMS_FILE, write_checksums
-from engine.datasets.statistics import statistics
+from engine.datasets.remove_from_run import planned_in, remove_from_run
+from engine.datasets.unreached import beyond_engine, beyond_run
 from engine.exports.folder import MARKER_FILE, read_marker
-from engine.exports.removal import remove_from_export
+from engine.exports.removal import refuse_unknown_format, remove_from_export
 from engine.rounds.ledger import is_engine
+from engine.rounds.lock import engine_lock
+from engine.rounds.photos import PHOTOS_FILE
 from model.errors import ConfigurationError
-from pipelines.manifest import read_manifest, timestamp
-from pipelines.run_folder import MANIFEST_FILE, SHARDS, SUMMARY_FILE, shard_name
-from pipelines.shards import write_shard
-from pipelines.sidecar import ShardStats, Tally, read_stats
+from pipelines.manifest import timestamp
+from pipelines.removals import Removal, note_removal, read_removals
+from pipelines.run_folder import MANIFEST_FILE
 from pipelines.storage import Folder
-from stages.records import ErrorRecord, ImageRow
-from stages.schema import rows_from_table
 
-REMOVALS_FILE: Final = "removals.jsonl"
-REMOVED: Final = "removed"
+# What trainings of an engine keep of the pictures they saw; all of it is made again when needed.
+TRAININGS_KEEP: Final = ("embeddings", "overlays", "cache")
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What was taken out of one place: a run, a data set, an export."""
+    """What was taken out of one place.
+
+    Attributes:
+        place: its address.
+        kind: run (a data set too), engine or export.
+        masks: that the photo had there, in this call or in one before it.
+        unreached: what may still hold the photo, a sentence each.
+    """
 
     place: str
     kind: str
     masks: int
+    unreached: tuple[str, ...] = ()
 
 
-def remove_photo(image_id: str, places: list[str], *, reason: str) -> list[Removed]:
+def remove_photo(image_id: str, places: Sequence[str], *, reason: str) -> list[Removed]:
     """Takes a photo out of data sets, runs, engines (all their runs) and exports.
 
-    Safe to repeat: what is gone already is passed over.
+    Safe to repeat: a call that was killed is gone on with, and what is gone stays gone.
 
     Raises:
-        ConfigurationError: before anything is changed, if a place is none of these; afterwards,
-            if the photo is in none of them.
+        ConfigurationError: before anything is changed, if a place is none of these, or an engine
+            is at work; afterwards, if the photo is in none of them.
+        StopError, ShardError: if a file cannot be written; the same call goes on.
     """
-    found = [_kind(place) for place in places]
-    removed = []
-    for place, kind in zip(places, found, strict=True):
-        if kind == "export":
-            masks = remove_from_export(Path(place).expanduser(), image_id)
-            if masks is not None:
-                removed.append(Removed(place, kind, masks))
-            continue
-        for run in _runs(place) if kind == "engine" else [place]:
-            masks = _remove_from_run(Folder(run), image_id, reason)
-            if masks is not None:
-                removed.append(Removed(run, "run", masks))
+    kinds = [_kind(place) for place in places]
+    removed: list[Removed] = []
+    with ExitStack() as locks:
+        for place, kind in zip(places, kinds, strict=True):
+            if kind == "engine":
+                locks.enter_context(engine_lock(Folder(place)))
+        for place, kind in zip(places, kinds, strict=True):
+            removed += _REMOVERS[kind](place, image_id, reason)
     if not removed:
         raise ConfigurationError(
             f"{image_id}: no photo of this id is in {', '.join(places)}; ids are the `image_id` "
@@ -75,7 +77,9 @@ def _kind(place: str) -> str:
         return "engine"
     if Folder(place).exists(MANIFEST_FILE):
         return "run"
-    if "://" not in place and read_marker(Path(place).expanduser()):
+    folder = Path(place).expanduser()
+    if "://" not in place and read_marker(folder):
+        refuse_unknown_format(folder)
         return "export"
     raise ConfigurationError(
         f"{place}: neither a run or data set ({MANIFEST_FILE}), nor an engine's folder, nor an "
@@ -83,99 +87,63 @@ def _kind(place: str) -> str:
     )
 
 
-def _runs(engine: str) -> Iterator[str]:
-    """Every run below an engine's folder."""
-    folder = Folder(engine)
-    for path in sorted(folder.filesystem.find(folder.root)):
-        if path.endswith(f"/{MANIFEST_FILE}"):
-            inside = path[len(folder.root) :].strip("/")
-            yield f"{engine.rstrip('/')}/{inside.removesuffix(MANIFEST_FILE).rstrip('/')}"
+def _from_export(place: str, image_id: str, reason: str) -> Iterator[Removed]:
+    del reason  # an export names the photo alone
+    masks = remove_from_export(Path(place).expanduser(), image_id)
+    if masks is not None:
+        yield Removed(place, "export", masks)
 
 
-def _remove_from_run(run: Folder, image_id: str, reason: str) -> int | None:
-    """Masks taken out, or None where the photo is not in it (any more)."""
-    manifest = read_manifest(run)
-    if manifest is None:
-        return None
-    taken: int | None = None
-    for shard in range(manifest.shard_totals[-1]):
-        name = shard_name(shard, manifest.shard_totals)
-        if not run.exists(name) or not _holds(run, name, image_id):
-            continue
-        rows = _rows(run, name)
-        here = [row for row in rows if row.ref.image_id == image_id and not _is_removed(row)]
-        if not here:
-            continue
-        kept = [_without(row, reason) if row.ref.image_id == image_id else row for row in rows]
-        # The sidecar first: a kill in between leaves a shard that is rewritten the next time.
-        _sidecar(read_stats(run, shard), kept).write(run)
-        write_shard(
-            run,
-            name,
-            kept,
-            configuration_digest=manifest.configuration_digest,
-            with_images=manifest.embed_images,
-        )
-        taken = (taken or 0) + sum(len(row.masks) for row in here)
-    if taken is not None:
-        _record(run, image_id, reason, taken)
-    return taken
+def _from_run(place: str, image_id: str, reason: str) -> Iterator[Removed]:
+    masks = remove_from_run(Folder(place), image_id, reason)
+    if masks is not None:
+        yield Removed(place, "run", masks, tuple(beyond_run(Folder(place), image_id)))
 
 
-def _holds(run: Folder, name: str, image_id: str) -> bool:
-    with run.open(name) as file:
-        found = pq.read_table(file, columns=["image_id"], filters=[("image_id", "==", image_id)])
-    return bool(found.num_rows)
+def _from_engine(place: str, image_id: str, reason: str) -> Iterator[Removed]:
+    engine = Folder(place)
+    names = [path[len(engine.root) :].strip("/") for path in engine.filesystem.find(engine.root)]
+    below = [
+        name.removesuffix(f"/{MANIFEST_FILE}") for name in names if _is_in(name, MANIFEST_FILE)
+    ]
+    runs = [run for run in sorted(below) if planned_in(_folder(place, run), image_id)]
+    known = read_removals(engine)
+    if image_id not in known and not runs and not _is_chosen(engine, names, image_id):
+        return
+    if image_id not in known:
+        # The engine's list first: from now on no step takes the photo up again.
+        note_removal(engine, Removal(image_id, 0, reason, timestamp()))
+    for run in runs:
+        yield from _from_run(_folder(place, run).address, image_id, reason)
+    for folder in {name.rsplit("/training/", 1)[0] for name in names if "/training/" in name}:
+        for kept in TRAININGS_KEEP:
+            engine.remove(f"{folder}/training/{kept}")
+    for name in names:
+        if "/clicks/" in name and name.endswith(".jsonl"):
+            _without_lines_of(engine, name, image_id)
+    yield Removed(place, "engine", 0, tuple(beyond_engine(engine, image_id)))
 
 
-def _rows(run: Folder, name: str) -> list[ImageRow]:
-    with run.open(name) as file, pq.ParquetFile(file) as parquet:
-        return list(rows_from_table(parquet.read()))
+_REMOVERS: Final = {"export": _from_export, "run": _from_run, "engine": _from_engine}
 
 
-def _is_removed(row: ImageRow) -> bool:
-    return row.error is not None and row.error.type == REMOVED
+def _is_in(name: str, file: str) -> bool:
+    return name.endswith(f"/{file}")
 
 
-def _without(row: ImageRow, reason: str) -> ImageRow:
-    dropped = {**row.dropped, REMOVED: len(row.masks)} if row.masks else dict(row.dropped)
-    message = f"taken out of the data set: {reason}" if reason else "taken out of the data set"
-    return replace(
-        row,
-        image=None,
-        masks=(),
-        dropped=dropped,
-        exhaustive=None,
-        error=ErrorRecord(REMOVED, message),
-    )
+def _folder(engine: str, run: str) -> Folder:
+    return Folder(f"{engine.rstrip('/')}/{run}")
 
 
-def _sidecar(before: ShardStats, rows: list[ImageRow]) -> ShardStats:
-    tally = Tally()
-    for row in rows:
-        tally.add(row)
-    now = tally.stats(before.shard, wall_seconds=before.wall_seconds, workers=1, threads=1)
-    return before.model_copy(
-        update={"masks": now.masks, "failed": now.failed, "dropped": now.dropped}
-    )
+def _is_chosen(engine: Folder, names: Sequence[str], image_id: str) -> bool:
+    """Whether a round has the photo that has not begun with it."""
+    lists = (name for name in names if _is_in(name, PHOTOS_FILE))
+    return any(image_id.encode() in engine.read(name) for name in lists)
 
 
-def _record(run: Folder, image_id: str, reason: str, masks: int) -> None:
-    """Notes the removal, and brings what describes the run up to date."""
-    line = {"image_id": image_id, "masks": masks, "reason": reason, "at": timestamp()}
-    before = run.read(REMOVALS_FILE) if run.exists(REMOVALS_FILE) else b""
-    run.write(REMOVALS_FILE, before + (json.dumps(line) + "\n").encode())
-    if run.exists(SUMMARY_FILE):
-        summary: dict[str, Any] = json.loads(run.read(SUMMARY_FILE))
-        summary["masks"] -= masks
-        summary["failed"] += 1
-        summary["failures"][REMOVED] = summary["failures"].get(REMOVED, 0) + 1
-        summary["dropped"][REMOVED] = summary["dropped"].get(REMOVED, 0) + masks
-        run.write(SUMMARY_FILE, json.dumps(summary, indent=2).encode())
-    if run.exists("statistics.json"):
-        run.write("statistics.json", json.dumps(statistics(run.address), indent=1).encode())
-    if run.exists(CHECKSUMS_FILE):
-        write_checksums(run)
-
-
-__all__ = ["REMOVALS_FILE", "SHARDS", "Removed", "remove_photo"]
+def _without_lines_of(engine: Folder, name: str, image_id: str) -> None:
+    """Prompts were asked about the photo; a line is one of them."""
+    lines = engine.read(name).splitlines(keepends=True)
+    kept = [line for line in lines if image_id.encode() not in line]
+    if len(kept) < len(lines):
+        engine.write(name, b"".join(kept))

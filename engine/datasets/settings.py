@@ -11,10 +11,21 @@ from engine.configuration import build, parse_assignments, read_yaml
 from engine.rounds.settings import EngineSettings
 
 
-class DatasetSettings(BaseModel):
-    """`mask-engine dataset build FILE --out DIR`."""
+class DatasetWords(BaseModel):
+    """What a data set's card says beside numbers."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    name: str = Field(default="masks", min_length=1, description="Of the data set.")
+    licence: str = Field(
+        default="unknown", description="Of photos and masks, as an SPDX name such as CC-BY-4.0."
+    )
+    about: str = Field(default="", description="A few sentences for the dataset card.")
+    attribution: str = Field(default="", description="Whom to name, and how.")
+
+
+class DatasetSettings(DatasetWords):
+    """`mask-engine dataset build FILE --out DIR`."""
 
     engine: str = Field(description="The engine's configuration file.")
     engine_settings: dict[str, Any] = Field(
@@ -24,13 +35,12 @@ class DatasetSettings(BaseModel):
     rounds: tuple[int, ...] = Field(
         default=(), strict=False, description="Rounds that take part, 0 is what was there; all."
     )
-    name: str = Field(default="masks", min_length=1, description="Of the data set.")
-    licence: str = Field(
-        default="unknown", description="Of photos and masks, as an SPDX name such as CC-BY-4.0."
-    )
-    about: str = Field(default="", description="A few sentences for the dataset card.")
-    attribution: str = Field(default="", description="Whom to name, and how.")
     embed_images: bool = Field(default=True, description="Carry the photos in the shards.")
+
+    @property
+    def words(self) -> DatasetWords:
+        """What the card says, without what is only of use here."""
+        return DatasetWords(**self.model_dump(include=set(DatasetWords.model_fields)))
 
 
 def read_dataset_settings(config: str, pairs: Sequence[str] = ()) -> DatasetSettings:

@@ -11,18 +11,18 @@ from stages.joining import is_peoples
 
 
 def statistics(run: str) -> dict[str, Any]:
-    """Photos, masks, and masks by who made them, size, level, round."""
+    """Photos, masks, masks by who made them, size, level, and photos by their newest round."""
     counts: Counter[str] = Counter()
-    by: dict[str, Counter[str]] = {
-        name: Counter() for name in ("origin", "size", "level", "round", "stage", "model")
-    }
+    by: dict[str, Counter[str]] = {name: Counter() for name in ("origin", "size", "level", "model")}
+    photos_by: dict[str, Counter[str]] = {"newest_round": Counter(), "stage": Counter()}
     for row in read_rows(run, columns=["masks", "round", "exhaustive"]):
         if row.error is not None:
             counts["photos_without_row"] += 1
             continue
         counts["photos"] += 1
         counts["photos_said_to_be_complete"] += bool(row.exhaustive)
-        by["stage"][row.stage] += 1
+        photos_by["newest_round"][str(row.round)] += 1
+        photos_by["stage"][row.stage] += 1
         for mask in row.masks:
             counts["masks"] += 1
             counts["masks_by_people"] += is_peoples(mask)
@@ -30,10 +30,10 @@ def statistics(run: str) -> dict[str, Any]:
             by["origin"][mask.origin] += 1
             by["size"][size_class(mask.area)] += 1
             by["level"][mask.level or "none"] += 1
-            by["round"][str(row.round)] += 1
             by["model"][mask.model_id or "none"] += 1
     return {
         **{name: int(count) for name, count in sorted(counts.items())},
         "masks_a_photo": round(counts["masks"] / max(1, counts["photos"]), 2),
         **{f"by_{name}": dict(sorted(counter.items())) for name, counter in by.items()},
+        **{f"photos_by_{name}": dict(sorted(c.items())) for name, c in photos_by.items()},
     }

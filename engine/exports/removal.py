@@ -17,36 +17,49 @@ from engine.exports.work import IMAGES_A_FOLDER
 from model.errors import ConfigurationError
 
 
+def refuse_unknown_format(folder: Path) -> None:
+    """Checks that photos can be taken out of an export; changes nothing.
+
+    Raises:
+        ConfigurationError: if it is of a format that nobody knows here.
+    """
+    export_format = read_marker(folder).get("format")
+    if export_format not in _REMOVERS:
+        raise ConfigurationError(
+            f"{folder}: an export as {export_format}, of which no photo can be taken out: export "
+            "again from the data set without it. Nothing was changed."
+        )
+
+
 def remove_from_export(folder: Path, image_id: str) -> int | None:
     """Masks taken out, or None where the photo is not in the export (any more).
 
     Raises:
         ConfigurationError: if the export is of a format that nobody knows here.
     """
+    refuse_unknown_format(folder)
     marker = read_marker(folder)
-    if marker.get("format") not in _REMOVERS:
-        raise ConfigurationError(
-            f"{folder}: an export as {marker.get('format')}, of which no photo can be taken out: "
-            "export again from the data set without it"
-        )
     images = pq.read_table(folder / IMAGES_FILE)
     here = images.filter(pc.equal(images["image_id"], image_id))
     if not here.num_rows:
         return None
     number, file_name = here["image_number"][0].as_py(), here["file_name"][0].as_py()
     masks = pq.read_table(folder / MASKS_FILE)
-    gone = masks.filter(pc.equal(masks["image_number"], number)).num_rows
+    others = images.filter(pc.not_equal(images["image_number"], number))
+    kept = masks.filter(pc.not_equal(masks["image_number"], number))
     _REMOVERS[marker["format"]](folder, number)
     if file_name:
         (folder / file_name).unlink(missing_ok=True)
-    # The tables last: until they are written, the next call finds the photo and goes on.
-    _replace(folder / MASKS_FILE, masks.filter(pc.not_equal(masks["image_number"], number)))
-    marker["images"] -= 1
-    marker["masks"] -= gone
-    marker.setdefault("removed", []).append(image_id)
+    _replace(folder / MASKS_FILE, kept)
+    # Counted from what is left, so that a call that goes on with a killed one counts the same.
+    marker["images"] = others["error"].null_count
+    marker["images_that_failed"] = others.num_rows - others["error"].null_count
+    marker["masks"] = kept.num_rows
+    marker["removed"] = sorted({*marker.get("removed", []), image_id})
     _replace_text(folder / MARKER_FILE, json.dumps(marker, indent=2, ensure_ascii=False) + "\n")
-    _replace(folder / IMAGES_FILE, images.filter(pc.not_equal(images["image_number"], number)))
-    return int(gone)
+    # This table last: until it is written, the next call finds the photo and goes on.
+    _replace(folder / IMAGES_FILE, others)
+    return int(masks.num_rows - kept.num_rows)
 
 
 def _from_coco(folder: Path, number: int) -> None:

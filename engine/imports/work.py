@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -49,13 +49,20 @@ class ImportSettings(BaseModel):
     )
 
 
-def import_folder(import_format: str, settings: ImportSettings, *, meter: Meter) -> Summary:
+def import_folder(
+    import_format: str,
+    settings: ImportSettings,
+    *,
+    meter: Meter,
+    without: Collection[str] = frozenset(),
+) -> Summary:
     """Imports annotations as a run; memory does not grow with their number (COCO's file aside).
 
     Args:
         import_format: a key of `READERS`.
         settings: what and where.
         meter: told of every photo done.
+        without: ids of photos that must not come in.
 
     Raises:
         ConfigurationError: if the annotations cannot be read, or the folder is another run's.
@@ -77,6 +84,7 @@ def import_folder(import_format: str, settings: ImportSettings, *, meter: Meter)
         [
             ImageRef(ids.image_id(name, path), name, path, photos.address(path))
             for path in reader.paths()
+            if ids.image_id(name, path) not in without
         ],
         make_row,
         source=photos.root,

@@ -11,6 +11,7 @@ from engine.rounds.context import Context
 from engine.rounds.entries import Outcome
 from engine.rounds.learning import promoted
 from model.errors import ConfigurationError, StopError
+from pipelines.removals import removed_ids
 from pipelines.status import run_status
 
 
@@ -35,9 +36,10 @@ def import_existing(context: Context) -> Outcome:
                 limits=context.settings.pool.limits,
             )
             with progress("importing", "photos") as meter:
-                import_folder(existing.format, settings, meter=meter)
-        run = outputs[f"existing {place}"]
-        for name, count in effort(address if run == address else context.address(run)).items():
+                removed = removed_ids(context.folder)
+                import_folder(existing.format, settings, meter=meter, without=removed)
+        run = context.address(outputs[f"existing {place}"])
+        for name, count in effort(run).items():
             counts[name] = counts.get(name, 0.0) + count
     reason = None if outputs else "no masks are there before the first round"
     return Outcome(outputs=outputs, counts=counts, reason=reason)

@@ -20,6 +20,7 @@ from model.errors import ConfigurationError
 from model.segmenter import PromptableSegmenter
 from pipelines.manifest import usable_cores
 from pipelines.promised_model import CheckpointSegmenter
+from pipelines.removals import removed_ids
 from pipelines.shard_work import SegmenterFactory
 from pipelines.storage import Folder, is_local
 from stages.records import ImageRef
@@ -155,6 +156,8 @@ class Context:
         self.folder.write(name, ("\n".join(lines) + "\n").encode())
 
     def read_photos(self, name: str) -> list[ImageRef]:
-        """A list of photos that was kept."""
+        """A list of photos that was kept, without those that were taken out since."""
         lines = self.folder.read(name).decode().splitlines()
-        return [ImageRef(*json.loads(line)) for line in lines if line]
+        photos = [ImageRef(*json.loads(line)) for line in lines if line]
+        removed = removed_ids(self.folder)
+        return [photo for photo in photos if photo.image_id not in removed]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from engine.rounds.context import Context
@@ -23,6 +24,7 @@ from pipelines.joins import (
     index_runs,
     write_joined_run,
 )
+from pipelines.removals import removed_ids
 from pipelines.reviews import read_reviews
 from pipelines.shards import read_rows
 from pipelines.storage import Folder
@@ -51,6 +53,7 @@ def build(context: Context) -> Outcome:
         alike_bits=settings.data.near_duplicate_bits,
     )
     index, left_out = without_held_out(index, joined, settings)
+    index = without_removed(index, context.folder)
     sides = split(index, settings.data, settings.seed)
     recipe = JoinRecipe(
         joined, settings.data, settings.pool.limits, rejected(run.address for run in joined)
@@ -86,6 +89,13 @@ def build(context: Context) -> Outcome:
             "photos_left_out": dict(sorted(left_out.items())),
         },
     )
+
+
+def without_removed(index: JoinIndex, engine: Folder) -> JoinIndex:
+    """An index without the photos that were taken out of the engine."""
+    removed = removed_ids(engine)
+    kept = (photo for photo in index.photos if photo.ref.image_id not in removed)
+    return replace(index, photos=tuple(kept))
 
 
 def rejected(runs: Iterable[str]) -> frozenset[str]:

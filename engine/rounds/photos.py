@@ -13,6 +13,7 @@ from engine.rounds.entries import Outcome
 from engine.rounds.held_out import Marks, marks_of
 from engine.rounds.proposing import propose
 from model.errors import StopError
+from pipelines.removals import removed_ids
 from pipelines.shards import read_rows
 from pipelines.sources import list_photos
 from stages.gates import BELOW_PREDICTED_IOU, BELOW_STABILITY
@@ -29,7 +30,7 @@ def plan(context: Context) -> Outcome:
     """
     settings, its = context.settings, context.its
     pool = list_photos(settings.under_root(settings.pool.source), name=settings.pool.name)
-    taken = {photo.image_id for photo in _taken(context)}
+    taken = {photo.image_id for photo in _taken(context)} | removed_ids(context.folder)
     untaken = [photo for photo in pool if photo.image_id not in taken]
     free = _Free(untaken, marks_of(settings))
     chosen, figures = _choose(context, free)

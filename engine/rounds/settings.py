@@ -168,9 +168,11 @@ class EngineSettings(BaseModel):
         return self
 
     def under_root(self, address: str) -> str:
-        """An address of data, relative ones below `data_root`."""
-        if "://" in address or os.path.isabs(os.path.expanduser(address)):
+        """An address of data, relative ones below `data_root`; `~` is the user's home."""
+        if "://" in address:
             return address
+        if os.path.isabs(os.path.expanduser(address)):
+            return os.path.expanduser(address)
         if "://" in self.data_root:
             return f"{self.data_root.rstrip('/')}/{address}"
         return os.path.join(open_filesystem(self.data_root)[1], address)

@@ -17,14 +17,17 @@ from engine.cli import app
 from engine.console import progress
 from engine.datasets.build import build_dataset
 from engine.datasets.checksums import wrong_files
-from engine.datasets.compare import difference
+from engine.datasets.compare import Difference, difference
 from engine.datasets.remove import remove_photo
 from engine.datasets.settings import DatasetSettings
 from engine.exports.choice import MaskChoice
 from engine.exports.coco import CocoFormat
 from engine.exports.sa1b import Sa1bFormat
 from engine.exports.work import export_run
-from engine.rounds.run import run_engine
+from engine.rounds.ledger import open_ledger
+from engine.rounds.lock import engine_lock
+from engine.rounds.photos import plan
+from engine.rounds.run import context_of, run_engine
 from model.errors import ConfigurationError
 from pipelines.reviews import append_reviews
 from pipelines.shards import read_rows
@@ -114,7 +117,8 @@ def test_chosen_rounds_and_the_difference_between_two_sets(engine: Path, tmp_pat
 
     assert len(found.photos_added) == 1
     assert found.photos_removed == ()
-    assert difference(str(tmp_path / "all"), str(tmp_path / "all")).is_none
+    nothing = difference(str(tmp_path / "all"), str(tmp_path / "all"))
+    assert nothing == Difference((), (), {}, 0, 0)
     with pytest.raises(ConfigurationError, match="no masks of round 7 are there yet"):
         build(engine, tmp_path / "none", rounds=(7,))
 
@@ -140,7 +144,7 @@ def files(folder: Path) -> dict[str, str]:
 def test_a_photo_is_taken_out_of_shards_and_exports_and_that_is_recorded(
     engine: Path, tmp_path: Path
 ) -> None:
-    build(engine, tmp_path / "set")
+    masks = build(engine, tmp_path / "set")["masks"]
     export(tmp_path / "set", tmp_path / "coco", CocoFormat())
     export(tmp_path / "set", tmp_path / "sa1b", Sa1bFormat())
     image = next(iter(read_rows(str(tmp_path / "set")))).ref.image_id
@@ -163,10 +167,46 @@ def test_a_photo_is_taken_out_of_shards_and_exports_and_that_is_recorded(
     assert len(list((tmp_path / "sa1b").rglob("sa_*.json"))) == 2
     assert len(list((tmp_path / "sa1b").rglob("*.png"))) == 2
 
-    before = files(tmp_path / "set")
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert "| photos | 2 |" in card
+    assert f"| masks | {masks - 2} |" in card
+
+    before = files(tmp_path)
+    again = remove_photo(image, places, reason="again")
+    assert [(one.kind, one.masks) for one in again] == [("run", 2)]
     with pytest.raises(ConfigurationError, match="no photo of this id is in"):
-        remove_photo(image, places, reason="again")
-    assert files(tmp_path / "set") == before
+        remove_photo("0" * 32, places, reason="")
+    assert files(tmp_path) == before
+
+
+def test_a_photo_taken_out_of_an_engine_comes_back_in_nothing(engine: Path, tmp_path: Path) -> None:
+    out = tmp_path / "moved"
+    shutil.copytree(engine / "out", out)
+    moved = {"engine_settings": {"out": str(out)}}
+    build(engine, tmp_path / "before", **moved)
+    image = next(iter(read_rows(str(out / "rounds" / "01" / "collected")))).ref.image_id
+    training = out / "rounds" / "01" / "training"
+    (training / "embeddings").mkdir()
+
+    with engine_lock(Folder(str(out))), pytest.raises(ConfigurationError, match="at work here"):
+        remove_photo(image, [str(out)], reason="")
+    removed = remove_photo(image, [str(out)], reason="asked to")
+    numbers = build(engine, tmp_path / "after", **moved)
+    again = build(engine, tmp_path / "before", **moved)
+
+    for run in (path.parent for path in out.rglob("manifest.json")):
+        assert not any(r.masks for r in read_rows(str(run)) if r.ref.image_id == image)
+    assert not (training / "embeddings").exists()
+    assert any("models trained in rounds 1, 2" in what for what in removed[-1].unreached)
+    assert numbers["photos"] == again["photos"] == 2
+    assert difference(str(tmp_path / "before"), str(tmp_path / "after")).masks_removed == 0
+    ledger = open_ledger(str(out))
+    settings = settings_of(engine / "data", out)
+    context = context_of(settings, 1, ledger, FAKE_TOOLS)
+    assert image not in {p.image_id for p in context.read_photos("rounds/01/photos.jsonl")}
+    rolled_back = context_of(settings, 1, ledger.rolled_back(1), FAKE_TOOLS)
+    chosen = rolled_back.read_photos(str(plan(rolled_back).outputs["photos"]))
+    assert image not in {photo.image_id for photo in chosen}
 
 
 def test_a_place_that_is_nothing_of_ours_is_refused_before_anything_changes(
