@@ -12,6 +12,10 @@ class ConfigurationError(MaskEngineError):
     """Something the user asked for cannot be done; raised before any work (exit code 2)."""
 
 
+class BusyError(ConfigurationError):
+    """Another process is at work in the folder; trying again when it has ended helps."""
+
+
 class CheckpointError(ConfigurationError):
     """A checkpoint file is missing, broken, foreign, or not the one that was promised."""
 

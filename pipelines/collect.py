@@ -25,7 +25,7 @@ from pipelines.manifest import (
 from pipelines.plan import Plan, read_plan
 from pipelines.planning import PlannedRun
 from pipelines.progress import ProgressCallback, ignore_progress, progress_of
-from pipelines.run_folder import SUMMARY_FILE, done_shards, prepare_folder
+from pipelines.run_folder import SUMMARY_FILE, done_shards, prepare_folder, refuse_foreign
 from pipelines.storage import TEMPORARY, Folder
 from pipelines.summary import Summary, write_summary
 from pipelines.workers import without_import_noise
@@ -56,12 +56,16 @@ class CollectedRun:
     ) -> CollectedRun:
         """Begins a run without rows, or opens one that was begun in the same way.
 
+        Opening changes nothing: another call may be at work there (`run_folder.alone_at`).
+
         Raises:
             ConfigurationError: if the folder is foreign or unwritable, or holds another run.
         """
-        folder = prepare_folder(out)
+        folder = Folder(out)
+        refuse_foreign(folder)
         begun = read_manifest(folder)
         if begun is None:
+            prepare_folder(out)
             manifest, plan = _new_manifest(source, source_name, configuration), Plan.empty()
             plan.write(folder)
             manifest.write(folder)
@@ -82,7 +86,12 @@ class CollectedRun:
         return tuple(shard for shard in range(self.plan.shards) if shard not in done)
 
 
-def keep_answers(run: CollectedRun, answers: Iterable[Answer]) -> CollectedRun:
+def keep_answers(
+    run: CollectedRun,
+    answers: Iterable[Answer],
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> CollectedRun:
     """Keeps new answers and plans the shards that will be made from them.
 
     Answers are held for one shard at a time. What came before the iterable failed is kept.
@@ -90,15 +99,18 @@ def keep_answers(run: CollectedRun, answers: Iterable[Answer]) -> CollectedRun:
     Args:
         run: as it stands.
         answers: each of another photo.
+        check: asked before anything is written; raises where the run is not ours to change.
     """
     plan, waiting = run.plan, list[Answer]()
     try:
         for answer in answers:
             waiting.append(answer)
             if len(waiting) == SHARD_SIZE:
+                check()
                 plan = _with_shards(run.folder, plan, waiting)
                 waiting = []
     finally:
+        check()
         plan = _with_shards(run.folder, plan, waiting)
         grown = _committed(run, plan)
     return grown

@@ -6,16 +6,21 @@ that was killed is simply repeated.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Final
 
 import pyarrow.parquet as pq
 
+from pipelines.lock import run_lock
 from pipelines.storage import Folder
 from pipelines.whole_tables import read_table
 from stages.reviews import ReviewRecord, reviews_from_table, reviews_to_table
 
 REVIEWS: Final = "reviews"
+VERIFIED: Final = "verify"
 
 
 def part_name(key: int | str) -> str:
@@ -38,12 +43,17 @@ def write_reviews(run: Folder, key: int | str, reviews: Sequence[ReviewRecord]) 
 def append_reviews(run: Folder, reviews: Sequence[ReviewRecord]) -> int:
     """Writes those that are not there yet as a new part; returns how many.
 
-    A review is the same if mask, person and time are.
+    A review is the same if mask, person and time are. The part is named by what it holds, never by
+    a number: a number says that the shard of that number has its reviews.
+
+    Raises:
+        BusyError: if another process changes the run.
     """
-    known = {_identity(review) for review in read_reviews(run)}
-    new = [review for review in reviews if _identity(review) not in known]
-    if new:
-        write_reviews(run, len(run.names(REVIEWS)), new)
+    with run_lock(run):
+        known = {_identity(review) for review in read_reviews(run)}
+        new = [review for review in reviews if _identity(review) not in known]
+        if new:
+            write_reviews(run, f"{VERIFIED}-{_digest(new)}", new)
     return len(new)
 
 
@@ -55,6 +65,7 @@ def read_reviews(run: Folder) -> Iterator[ReviewRecord]:
                 yield from reviews_from_table(read_table(file))
 
 
+<<<<<<< HEAD
 def forget_reviews(run: Folder, image_id: str) -> None:
     """Takes the reviews of a photo's masks out; their parts stay, so none is made again."""
     for name in run.names(REVIEWS):
@@ -64,6 +75,11 @@ def forget_reviews(run: Folder, image_id: str) -> None:
         if len(kept) < len(reviews):
             with run.writing(f"{REVIEWS}/{name}") as file:
                 pq.write_table(reviews_to_table(kept), file, compression="zstd")
+=======
+def _digest(reviews: Sequence[ReviewRecord]) -> str:
+    text = json.dumps([asdict(review) for review in reviews], default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+>>>>>>> 7e8f86c (Let one call at a time change a run, and keep verdicts apart from shards' reviews)
 
 
 def _identity(review: ReviewRecord) -> tuple[object, ...]:

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from model.errors import ConfigurationError, MaskEngineError
+from pipelines.lock import LEASE_FILE, LOCK_FILE, Lock, run_lock
 from pipelines.plan import PLAN_FILE
 from pipelines.storage import TEMPORARY, Folder
 
@@ -21,7 +23,7 @@ SUMMARY_FILE: Final = "summary.json"
 SHARDS: Final = "shards"
 STATS: Final = "stats"
 _LEFTOVER: Final = re.compile(r"\.[0-9a-f]{32}$")
-_BEFORE_THE_MANIFEST: Final = frozenset({TEMPORARY, PLAN_FILE})
+_BEFORE_THE_MANIFEST: Final = frozenset({TEMPORARY, PLAN_FILE, LOCK_FILE, LEASE_FILE})
 
 
 def shard_path(index: int, total: int) -> str:
@@ -62,12 +64,26 @@ def prepare_folder(address: str) -> Folder:
     """
     run = Folder(address)
     try:
-        _refuse_foreign(run)
+        refuse_foreign(run)
         clear_leftovers(run)
         _probe(run)
     except OSError as error:
         raise ConfigurationError(_unwritable(address, error)) from error
     return run
+
+
+@contextlib.contextmanager
+def alone_at(address: str) -> Iterator[Lock]:
+    """Holds a run's folder while the block changes it, so that no second call can.
+
+    Raises:
+        BusyError: if another process is at it.
+        ConfigurationError: if the folder is a file, holds something else, or is not writable.
+    """
+    run = Folder(address)
+    refuse_foreign(run)
+    with run_lock(run) as lock:
+        yield lock
 
 
 def clear_leftovers(run: Folder) -> None:
@@ -79,7 +95,8 @@ def clear_leftovers(run: Folder) -> None:
         run.remove(TEMPORARY)
 
 
-def _refuse_foreign(run: Folder) -> None:
+def refuse_foreign(run: Folder) -> None:
+    """Raises ConfigurationError if the folder is a file, or holds something else than a run."""
     if run.exists() and run.filesystem.isfile(run.root):
         raise ConfigurationError(
             f"{run.address}: is a file, and a run needs a folder. Give another --out."

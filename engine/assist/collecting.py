@@ -24,6 +24,8 @@ from engine.label_studio.labelling_config import mask_labels
 from model.errors import ConfigurationError
 from pipelines.answers import Answer, Kept, SentPhoto, read_sent
 from pipelines.collect import CollectedRun, keep_answers, make_answered_shards
+from pipelines.lock import Lock
+from pipelines.run_folder import alone_at
 from pipelines.storage import Folder
 from pipelines.summary import Summary
 from stages import ids
@@ -71,16 +73,30 @@ def collect(
 
     Raises:
         ConfigurationError: if nothing was sent yet.
+        BusyError: if another call changes the run.
         ServerUnavailableError: if the server goes away; what came until then is kept, and
             collecting again goes on.
     """
+    if not read_sent(Folder(settings.out)):
+        raise _nothing_sent(settings)
+    with alone_at(settings.out) as lock:
+        return _collect(settings, connection, told, prefilled_of, lock)
+
+
+def _collect(
+    settings: AssistRun,
+    connection: Connection,
+    told: Told,
+    prefilled_of: PrefilledOf,
+    lock: Lock,
+) -> Collected:
     run, project, sent = sent_run(settings, connection.studio)
     if run.pending:  # what a collection before this one kept: corrections look for their parents
         make_answered_shards(run, row_maker(settings))
     found = Collected()
     tasks = TaskReader(settings, connection.studio, run.folder, project, sent, prefilled_of)
     search = _Search(settings, connection.studio, run, found, tasks)
-    run = keep_answers(run, search.new_answers(told))
+    run = keep_answers(run, search.new_answers(told), check=lock.check)
     found.summary = make_answered_shards(run, row_maker(settings))
     review_collected(run)
     return found
@@ -98,11 +114,14 @@ def sent_run(
     sent = read_sent(folder)
     project = find_project(studio, settings, folder)
     if project is None or not sent:
-        raise ConfigurationError(
-            f"{settings.out}: nothing was sent yet. `mask-engine {settings.command} send` comes "
-            "first."
-        )
+        raise _nothing_sent(settings)
     return open_run(settings, next(iter(sent.values())).ref.source), project, sent
+
+
+def _nothing_sent(settings: AssistRun) -> ConfigurationError:
+    return ConfigurationError(
+        f"{settings.out}: nothing was sent yet. `mask-engine {settings.command} send` comes first."
+    )
 
 
 def row_maker(settings: AssistRun) -> RowMaker:

@@ -22,6 +22,7 @@ from engine.label_studio.errors import ServerUnavailableError
 from model.errors import ConfigurationError
 from pipelines.answers import SentPhoto, read_sent, write_sent
 from pipelines.collect import CollectedRun
+from pipelines.run_folder import alone_at
 from pipelines.sources import list_photos, source_address
 from stages.records import ImageRef
 
@@ -64,22 +65,35 @@ def send(
 
     Raises:
         ConfigurationError: before anything is changed, if it cannot work.
+        BusyError: if another call changes the run.
         ServerUnavailableError: if the server goes away; sending again goes on.
     """
     refs = _chosen(settings, photos)
     way = shown(settings, refs, connection.home)
+    with alone_at(settings.out):
+        return _send(settings, connection.studio, refs, TaskMaker(way, prefill), told)
+
+
+def _send(
+    settings: AssistRun,
+    studio: LabelStudio,
+    refs: Sequence[ImageRef],
+    maker: TaskMaker,
+    told: Told,
+) -> Sent:
     run = open_run(settings, refs[0].source)
     # First what is meant, then what is done: whoever collects can tell our tasks from others.
-    asked = {ref.image_id: SentPhoto(ref, way.address_of(ref), confirmed=False) for ref in refs}
+    asked = {
+        ref.image_id: SentPhoto(ref, maker.way.address_of(ref), confirmed=False) for ref in refs
+    }
     asked |= read_sent(run.folder)
     write_sent(run.folder, asked.values())
-    studio = connection.studio
     project = ensure_project(settings, studio, run)
-    add_storages(studio, project, way)
+    add_storages(studio, project, maker.way)
     ensure_backend(settings, studio, project)
     before = task_ids(studio, project)
     missing = [ref for ref in refs if ref.image_id not in before]
-    there = import_missing(studio, project, refs, TaskMaker(way, prefill), told)
+    there = import_missing(studio, project, refs, maker, told)
     tasks, removed = without_doubles(studio, there)
     write_sent(
         run.folder,

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from engine.console import columns, duration, note, result
+from engine.label_studio.errors import ServerUnavailableError
+from model.errors import BusyError
 
 if TYPE_CHECKING:
     from engine.assist.collecting import Collected
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def repeat(collect_once: Callable[[], None], every: float | None, bell: Bell) -> None:
-    """Collects once, or again and again until the user stops it.
+    """Collects once, or again and again until the user stops it; outages are waited for.
 
     Args:
         collect_once: does it, and says what came of it.
@@ -26,7 +28,12 @@ def repeat(collect_once: Callable[[], None], every: float | None, bell: Bell) ->
     """
     while True:
         mark = bell.mark()
-        collect_once()
+        try:
+            collect_once()
+        except (ServerUnavailableError, BusyError) as error:
+            if every is None:
+                raise
+            note(str(error))
         if every is None:
             return
         note(f"looking again in {duration(every)}, or when somebody submits; Ctrl+C stops")

@@ -80,12 +80,12 @@ def rollback(
     what was, and the rounds' folders stay.
     """
     from engine.rounds.ledger import open_ledger
-    from engine.rounds.lock import engine_lock
     from engine.rounds.status import engine_folder
+    from pipelines.lock import folder_lock
 
     address = engine_folder(where, settings or ())
     ledger = open_ledger(address)
-    with engine_lock(ledger.folder):
+    with folder_lock(ledger.folder):
         ledger = open_ledger(address).rolled_back(number)
     in_use = ledger.last("promote")
     rows = [

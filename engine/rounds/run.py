@@ -16,10 +16,10 @@ from engine.rounds.context import Context, Tools
 from engine.rounds.entries import Entry, StepKey
 from engine.rounds.held_out import every_held_out_photo
 from engine.rounds.ledger import Ledger, open_ledger, refuse_other_places
-from engine.rounds.lock import engine_lock
 from engine.rounds.people import WaitingForPeopleError
 from engine.rounds.settings import EngineSettings
 from engine.rounds.steps import Step, steps_of
+from pipelines.lock import folder_lock
 from pipelines.sources import list_photos
 from pipelines.storage import Folder
 
@@ -80,7 +80,7 @@ def run_engine(
     folder = Folder(settings.out)
     refuse_other_places(folder)
     _refuse_missing_data(settings)
-    with engine_lock(folder) as lock:
+    with folder_lock(folder) as lock:
         ledger = open_ledger(settings.out, begin=True)
         refuse_changes(ledger, settings)
         for number, step in all_steps(settings):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from model.errors import BusyError
+from pipelines.lock import run_lock
 from pipelines.reviews import append_reviews, has_part, read_reviews, write_reviews
 from pipelines.storage import Folder
 from stages.reviews import REVIEW_SCHEMA, ReviewRecord, reviews_from_table, reviews_to_table
@@ -34,11 +37,27 @@ def test_appending_the_same_again_adds_nothing(tmp_path):
     later = replace(REVIEW, verdict="reject", at=AT.replace(hour=11))
     assert append_reviews(run, [REVIEW, later]) == 1
     assert append_reviews(run, [REVIEW, later]) == 0
-    assert list(read_reviews(run)) == [REVIEW, later]
-    assert sorted(path.name for path in (tmp_path / "reviews").iterdir()) == [
-        "part-00000.parquet",
-        "part-00001.parquet",
-    ]
+    assert sorted(read_reviews(run), key=lambda review: review.at) == [REVIEW, later]
+    names = [path.name for path in (tmp_path / "reviews").iterdir()]
+    assert len(names) == 2
+    assert all(re.fullmatch(r"part-verify-[0-9a-f]{32}\.parquet", name) for name in names)
+
+
+def test_verdicts_on_single_masks_never_stand_for_a_shards(tmp_path):
+    run = Folder(str(tmp_path))
+    write_reviews(run, 0, [REVIEW])
+    append_reviews(run, [replace(REVIEW, verdict="reject", at=AT.replace(hour=11))])
+    assert not has_part(run, 1)
+    write_reviews(run, 1, [replace(REVIEW, mask_id="c" * 32)])
+    assert len(list(read_reviews(run))) == 3
+
+
+def test_two_calls_do_not_append_at_once(tmp_path):
+    run = Folder(str(tmp_path))
+    with run_lock(run), pytest.raises(BusyError, match="is at work here"):
+        append_reviews(run, [REVIEW])
+    assert append_reviews(run, [REVIEW]) == 1
+    assert append_reviews(Folder("memory://unlocked"), [REVIEW]) == 1
 
 
 def test_a_part_without_reviews_says_so(tmp_path):

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from engine.rounds import lock as lock_module
 from engine.rounds.ledger import open_ledger
-from engine.rounds.lock import LEASE_FILE, _LeaseObject, engine_lock
 from engine.rounds.run import run_engine
 from model.errors import ConfigurationError, StopError
+from pipelines import lock as lock_module
+from pipelines.lock import LEASE_FILE, _LeaseObject, folder_lock
 from pipelines.storage import Folder
 from tests.engine.rounds.engines import FAKE_TOOLS, make_data, settings_of
 from tests.object_store import endpoint, store  # noqa: F401 - fixtures
@@ -54,9 +54,9 @@ def test_an_engine_runs_with_its_ledger_on_s3(
 def test_a_second_call_sees_the_first_ones_heartbeat_and_stops(store: Any) -> None:  # noqa: F811
     folder = Folder("s3://bucket/held")
     with (
-        engine_lock(folder),
+        folder_lock(folder),
         pytest.raises(ConfigurationError, match="is at work here"),
-        engine_lock(folder),
+        folder_lock(folder),
     ):
         pass
 
@@ -68,13 +68,13 @@ def test_a_lease_that_nobody_renews_is_taken_over_and_its_old_holder_stops(
     elsewhere = {"who": "process 7 on moon", "machine": "moon", "process": 7}
     folder.create(LEASE_FILE, json.dumps(elsewhere).encode())
 
-    with engine_lock(folder) as lock:
+    with folder_lock(folder) as lock:
         lock.check()
         folder.write(LEASE_FILE, b"{}")  # as somebody who took over would
         for _ in range(100):
             if lock._lost.wait(0.1):
                 break
-        with pytest.raises(StopError, match="the lock on the engine's folder was lost"):
+        with pytest.raises(StopError, match="the lock on the folder was lost"):
             lock.check()
 
 
@@ -91,12 +91,12 @@ def test_a_network_that_is_gone_for_a_while_does_not_end_the_heartbeat(
         tries.append(1)
         raise EndpointConnectionError(endpoint_url="http://gone")
 
-    with engine_lock(folder) as lock:
+    with folder_lock(folder) as lock:
         monkeypatch.setattr(_LeaseObject, "renew", unplugged)
         _wait_until(lambda: len(tries) > 1)
         lock.check()
         _wait_until(lambda: time.monotonic() > lock._good_until)
-        with pytest.raises(StopError, match="the lock on the engine's folder was lost"):
+        with pytest.raises(StopError, match="the lock on the folder was lost"):
             lock.check()
         monkeypatch.setattr(_LeaseObject, "renew", renew)
         # Nobody took it meanwhile, so it is ours again.
@@ -119,7 +119,7 @@ def test_an_answer_that_gets_lost_is_no_loss_of_the_lease(
         lost.append(1)
         raise EndpointConnectionError(endpoint_url="http://gone")
 
-    with engine_lock(folder) as lock:
+    with folder_lock(folder) as lock:
         monkeypatch.setattr(_LeaseObject, "_put", put_and_fail)
         _wait_until(lambda: len(lost) > 2)
         lock.check()

@@ -11,11 +11,11 @@ import pytest
 from engine.quality import calibrate as calibrate_module
 from engine.rounds.figures import figures_of, times_fewer
 from engine.rounds.ledger import Ledger, open_ledger
-from engine.rounds.lock import engine_lock
 from engine.rounds.report import report_lines, write_report
 from engine.rounds.run import Moment, Stopped, run_engine
 from engine.rounds.status import plan_lines, status_json, status_lines
 from model.errors import ConfigurationError
+from pipelines.lock import folder_lock
 from pipelines.shards import read_rows
 from pipelines.storage import Folder
 from tests.engine.rounds.engines import (
@@ -208,7 +208,7 @@ def test_existing_masks_are_round_0(data: Path, tmp_path: Path) -> None:
 def test_a_second_call_at_once_says_so_and_does_nothing(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with (
-        engine_lock(Folder(str(out))),
+        folder_lock(Folder(str(out))),
         pytest.raises(ConfigurationError, match=r"process \d+ on .* is at work here"),
     ):
         quickly(data, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from engine.semi import stage
 from engine.semi.proposing import ProposingModel
 from engine.semi.settings import SemiRun, read_semi_run
 from model.errors import ConfigurationError
-from pipelines.reviews import read_reviews
+from pipelines.reviews import append_reviews, read_reviews
 from pipelines.shards import read_rows
 from pipelines.storage import Folder
 from stages import rle
 from stages.records import ImageRow
+from stages.reviews import ReviewRecord
 from stages.semi_automatic import SemiAutomaticParameters
 from tests.engine.assist.runs import make_exhaustive, make_region
 from tests.engine.fake_label_studio import FakeLabelStudio
@@ -166,6 +168,22 @@ def test_a_polygon_drawn_by_hand_is_a_mask_like_any_other(tmp_path):
     (mask,) = run.rows()["0.png"].masks
     assert (mask.origin, mask.derived_from, mask.seconds_from) == ("human", None, "task")
     assert abs(mask.area - 48 * 64) <= 48 + 64 + 1
+
+
+def test_verdicts_on_single_masks_between_two_collections_hide_no_shards_reviews(tmp_path):
+    run = PrefilledRun(tmp_path)
+    run.send()
+    run.server.annotate(run.server.task_of("0.png"), run.began_with("0.png"))
+    run.collect()
+    first, second = (run.proposals()[path].masks for path in ("0.png", "1.png"))
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    image = run.rows()["0.png"].ref.image_id
+    verdict = ReviewRecord(first[0].mask_id, image, "reject", "bob@example.com", 2.0, at)
+    assert append_reviews(Folder(str(run.out)), [verdict]) == 1
+    run.server.annotate(run.server.task_of("1.png"), run.began_with("1.png"))
+    run.collect()
+    assert run.verdicts().keys() == {mask.mask_id for mask in (*first, *second)}
+    assert len(list(read_reviews(Folder(str(run.out))))) == len(first) + len(second) + 1
 
 
 def test_a_skipped_photo_has_no_reviews(tmp_path):

@@ -1,8 +1,8 @@
-"""One engine at a time in a folder: a file lock on local disks, a lease on S3.
+"""One process at a time that changes a folder: a file lock on local disks, a lease on S3.
 
 The file lock ends with its process, however that ends. The lease is an object that its holder
 rewrites every few seconds with conditional requests; who finds one unchanged for a while, by its
-own stopwatch, takes it over. Other stores offer neither, and are refused.
+own stopwatch, takes it over. Other stores offer neither.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from model.errors import ConfigurationError, StopError
+from model.errors import BusyError, ConfigurationError, StopError
 from pipelines.storage import Folder, can_create_once, is_local
 
 LOCK_FILE: Final = "lock"
@@ -48,18 +48,19 @@ class Lock:
         """Raises StopError if the lock was lost, or if it was not renewed in time."""
         if self._lost.is_set() or time.monotonic() > self._good_until:
             raise StopError(
-                "the lock on the engine's folder was lost (this machine was stopped or cut off "
+                "the lock on the folder was lost (this machine was stopped or cut off "
                 "for long, and another process took over). Nothing was committed; run the same "
                 "command again when that one has ended."
             )
 
 
 @contextlib.contextmanager
-def engine_lock(folder: Folder) -> Iterator[Lock]:
+def folder_lock(folder: Folder) -> Iterator[Lock]:
     """Holds the folder while the block runs.
 
     Raises:
-        ConfigurationError: if another process holds it, or the store cannot be locked.
+        BusyError: if another process holds it.
+        ConfigurationError: if the store cannot be locked.
     """
     if is_local(folder.filesystem):
         with _file_lock(folder) as lock:
@@ -72,6 +73,19 @@ def engine_lock(folder: Folder) -> Iterator[Lock]:
             f"{folder.address}: an engine's ledger needs a local disk or S3. On this store two "
             "calls at once could not be told from each other, so nothing was started."
         )
+
+
+@contextlib.contextmanager
+def run_lock(folder: Folder) -> Iterator[Lock]:
+    """As `folder_lock`; where a store cannot be locked, nobody is kept out.
+
+    A run's folder has no ledger: two calls at once on such a store are the user's to avoid.
+    """
+    if can_create_once(folder.filesystem):
+        with folder_lock(folder) as lock:
+            yield lock
+    else:
+        yield Lock()
 
 
 @contextlib.contextmanager
@@ -89,9 +103,7 @@ def _file_lock(folder: Folder) -> Iterator[Lock]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise ConfigurationError(_held(folder, file.read().strip() or "another process")) from (
-                None
-            )
+            raise BusyError(_held(folder, file.read().strip() or "another process")) from (None)
         file.seek(0)
         file.truncate()
         file.write(_who())
@@ -173,21 +185,21 @@ class _LeaseObject:
         """The tag of a lease whose holder shows no sign of life.
 
         Raises:
-            ConfigurationError: if it does.
+            BusyError: if it does.
         """
         seen, holder = self._tag_now(), self._holder()
         deadline = time.monotonic() + LEASE_SECONDS
         while time.monotonic() < deadline and not _is_dead_here(holder):
             time.sleep(BEAT_SECONDS / 5)
             if self._tag_now() != seen:
-                raise ConfigurationError(_held(self._folder, str(holder.get("who", "?"))))
+                raise BusyError(_held(self._folder, str(holder.get("who", "?"))))
         return seen
 
     def _take_over(self, tag: str) -> None:
         try:
             self._put(tag, _lease_text())
         except OSError:
-            raise ConfigurationError(_held(self._folder, "another process")) from None
+            raise BusyError(_held(self._folder, "another process")) from None
 
     def _put(self, tag: str, text: bytes) -> None:
         answer = self._folder.filesystem.call_s3(
