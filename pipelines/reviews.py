@@ -65,7 +65,6 @@ def read_reviews(run: Folder) -> Iterator[ReviewRecord]:
                 yield from reviews_from_table(read_table(file))
 
 
-<<<<<<< HEAD
 def forget_reviews(run: Folder, image_id: str) -> None:
     """Takes the reviews of a photo's masks out; their parts stay, so none is made again."""
     for name in run.names(REVIEWS):
@@ -75,11 +74,11 @@ def forget_reviews(run: Folder, image_id: str) -> None:
         if len(kept) < len(reviews):
             with run.writing(f"{REVIEWS}/{name}") as file:
                 pq.write_table(reviews_to_table(kept), file, compression="zstd")
-=======
+
+
 def _digest(reviews: Sequence[ReviewRecord]) -> str:
     text = json.dumps([asdict(review) for review in reviews], default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
->>>>>>> 7e8f86c (Let one call at a time change a run, and keep verdicts apart from shards' reviews)
 
 
 def _identity(review: ReviewRecord) -> tuple[object, ...]:

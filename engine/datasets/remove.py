@@ -17,9 +17,9 @@ from engine.datasets.unreached import beyond_engine, beyond_run
 from engine.exports.folder import MARKER_FILE, read_marker
 from engine.exports.removal import refuse_unknown_format, remove_from_export
 from engine.rounds.ledger import is_engine
-from engine.rounds.lock import engine_lock
 from engine.rounds.photos import PHOTOS_FILE
 from model.errors import ConfigurationError
+from pipelines.lock import folder_lock
 from pipelines.manifest import timestamp
 from pipelines.removals import Removal, note_removal, read_removals
 from pipelines.run_folder import MANIFEST_FILE
@@ -61,7 +61,7 @@ def remove_photo(image_id: str, places: Sequence[str], *, reason: str) -> list[R
     with ExitStack() as locks:
         for place, kind in zip(places, kinds, strict=True):
             if kind == "engine":
-                locks.enter_context(engine_lock(Folder(place)))
+                locks.enter_context(folder_lock(Folder(place)))
         for place, kind in zip(places, kinds, strict=True):
             removed += _REMOVERS[kind](place, image_id, reason)
     if not removed:

@@ -25,10 +25,10 @@ from engine.exports.coco import CocoFormat
 from engine.exports.sa1b import Sa1bFormat
 from engine.exports.work import export_run
 from engine.rounds.ledger import open_ledger
-from engine.rounds.lock import engine_lock
 from engine.rounds.photos import plan
 from engine.rounds.run import context_of, run_engine
 from model.errors import ConfigurationError
+from pipelines.lock import folder_lock
 from pipelines.reviews import append_reviews
 from pipelines.shards import read_rows
 from pipelines.status import run_status
@@ -188,7 +188,7 @@ def test_a_photo_taken_out_of_an_engine_comes_back_in_nothing(engine: Path, tmp_
     training = out / "rounds" / "01" / "training"
     (training / "embeddings").mkdir()
 
-    with engine_lock(Folder(str(out))), pytest.raises(ConfigurationError, match="at work here"):
+    with folder_lock(Folder(str(out))), pytest.raises(ConfigurationError, match="at work here"):
         remove_photo(image, [str(out)], reason="")
     removed = remove_photo(image, [str(out)], reason="asked to")
     numbers = build(engine, tmp_path / "after", **moved)
