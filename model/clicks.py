@@ -6,6 +6,7 @@ Points are (x, y) in pixels of the mask, the centre of the top-left pixel is (0,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -56,20 +57,24 @@ def next_click(
     truth_HW: Mask,
     *,
     ignored_HW: Mask | None = None,
+    clicked: Iterable[PointXY] = (),
 ) -> Click | None:
     """The evaluation protocol's next click: the innermost point of the largest error.
 
     Of the largest missed region and the largest wrongly covered one, the region that reaches
-    deeper is taken (as RITM and its predecessors do: distance, not area).
+    deeper is taken (as RITM and its predecessors do: distance, not area). No pixel is clicked
+    twice: where a click changed nothing, the same one again would tell nothing new.
 
     Args:
         predicted_HW: what the model answered.
         truth_HW: what it should have answered.
         ignored_HW: pixels that count for neither side.
+        clicked: pixels that were clicked before.
 
     Returns:
-        The click, or None if there is no error.
+        The click, or None if there is no error but on pixels that were clicked.
     """
+    before = list(clicked)
     missed_HW, surplus_HW = _errors(predicted_HW, truth_HW, ignored_HW)
     best: Click | None = None
     deepest = 0.0
@@ -77,6 +82,8 @@ def next_click(
         if not error_HW.any():
             continue
         distance_HW = _distance_to_outline(error_HW)
+        for x, y in before:
+            distance_HW[y, x] = 0
         depth = float(distance_HW.max())
         if depth > deepest:
             row, column = np.unravel_index(int(distance_HW.argmax()), distance_HW.shape)

@@ -48,6 +48,13 @@ def evaluate(
     random_first: Annotated[
         bool, typer.Option("--random-first", help="First click anywhere on the mask.")
     ] = False,
+    as_annotated: Annotated[
+        bool,
+        typer.Option(
+            "--as-annotated",
+            help="Answers as people get them: three masks for the first click, one after it.",
+        ),
+    ] = False,
     recall: Annotated[
         bool, typer.Option("--recall", help="Also AR@100 and AR@1000 of automatic masks.")
     ] = False,
@@ -79,6 +86,7 @@ def evaluate(
         clicks=_numbers(clicks),
         count_clicks=noc,
         random_first=random_first,
+        as_annotated=as_annotated,
         baselines=tuple(name.strip() for name in baseline.split(",") if name.strip()),
         automatic=automatic,
         seed=seed,

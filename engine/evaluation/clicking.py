@@ -6,7 +6,7 @@ Sofiiuk et al. 2021 (RITM) and everybody since; the first click may be random in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class _UnderWay:
     iou: list[float]
     oracle_iou: list[float]
     predicted_iou: list[float]
-    first_mask: Rle | None = None
+    first_mask: Rle = field(init=False)
     is_done: bool = False
 
 
@@ -79,7 +79,7 @@ def click_masks(
         image_HWC: RGB.
         truths: (H, W) masks, none empty.
         ignored: for each mask the pixels that do not count, or None.
-        clicks: at most so many.
+        clicks: at most so many, at least 1.
         stop_at_iou: a mask that reaches it gets no more clicks, once it has had `always`.
         always: clicks that every mask gets.
         as_annotated: answers as people get them: three candidates for the first click, which is
@@ -107,7 +107,7 @@ def click_masks(
             iou=tuple(mask.iou),
             oracle_iou=tuple(mask.oracle_iou),
             predicted_iou=tuple(mask.predicted_iou),
-            first_mask=mask.first_mask or rle.encode(mask.truth),
+            first_mask=mask.first_mask,
         )
         for mask in under_way
     ]
@@ -158,16 +158,17 @@ def _ask(
         mask.oracle_iou.append(max(ious))
         mask.predicted_iou.append(float(predicted_M[first]))
         mask.logits = logits_Mhw[first]
-        if mask.first_mask is None:
+        if len(mask.iou) == 1:
             mask.first_mask = rle.encode(masks[first])
 
 
 def _click_again(mask: _UnderWay, geometry: Geometry) -> None:
-    """Add a click on the largest error; a mask without error is done."""
+    """Add a click on the largest error; a mask without error that was not clicked is done."""
     if mask.logits is None:
         return
     predicted = to_photo(mask.logits, geometry)
-    click = next_click(predicted, mask.truth, ignored_HW=mask.ignored)
+    clicked = [click.point_xy for click in mask.clicks]
+    click = next_click(predicted, mask.truth, ignored_HW=mask.ignored, clicked=clicked)
     if click is None:
         mask.is_done = True
     else:

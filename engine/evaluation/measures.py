@@ -17,6 +17,9 @@ from engine.evaluation.clicking import MOST_CLICKS, ClickedMask
 NOC_TARGETS = (80, 85, 90)
 """Percent IoU that the number of clicks is counted up to."""
 
+MORE_CLICKS = 4
+"""After the first, for the share of its error that they close."""
+
 SMALL_PX = 32**2
 LARGE_PX = 96**2
 """COCO's bounds between small, medium and large masks."""
@@ -55,7 +58,7 @@ class Measures:
         miou_by_size: first click, by size class.
         iou_correlation: Pearson, predicted against true IoU over all answers ranked first.
         iou_correlation_first: the same after the first click only.
-        closed_share: how much of what the first click leaves open the last one closes.
+        closed_share: how much of what the first click leaves open four more close.
     """
 
     n_masks: int
@@ -84,7 +87,7 @@ def measure(clicked: Clicked, clicks: Sequence[int], *, most_clicks: int, seed: 
         return bootstrap(np.array(list(values)), clicked.photo, np.random.default_rng(seed))
 
     first = np.array([mask.iou[0] for mask in masks])
-    last = np.array([mask.iou_after(max(clicks)) for mask in masks])
+    later = np.array([mask.iou_after(1 + MORE_CLICKS) for mask in masks])
     return Measures(
         n_masks=len(masks),
         n_photos=len(np.unique(clicked.photo)),
@@ -99,7 +102,7 @@ def measure(clicked: Clicked, clicks: Sequence[int], *, most_clicks: int, seed: 
             [t for mask in masks for t in mask.iou],
         ),
         iou_correlation_first=correlation([m.predicted_iou[0] for m in masks], list(first)),
-        closed_share=float((last.mean() - first.mean()) / max(1e-9, 1 - first.mean())),
+        closed_share=float((later.mean() - first.mean()) / max(1e-9, 1 - first.mean())),
     )
 
 

@@ -34,6 +34,7 @@ class Protocol:
         clicks: numbers of clicks to report.
         count_clicks: click on up to 20 times to count the clicks needed (NoC).
         random_first: the first click anywhere on the mask, not at its innermost point.
+        as_annotated: three candidates for the first click alone, one mask from then on.
         baselines: names of classical answers to compare with.
         automatic: settings of the automatic stage for average recall, or None.
         seed: of random clicks and intervals.
@@ -42,6 +43,7 @@ class Protocol:
     clicks: tuple[int, ...] = (1, 2, 3, 5, 9)
     count_clicks: bool = True
     random_first: bool = False
+    as_annotated: bool = False
     baselines: tuple[str, ...] = ()
     automatic: AutomaticParameters | None = None
     seed: int = 0
@@ -124,6 +126,7 @@ def _evaluate_photo(
         # Past the last click that is reported, only the count of clicks matters.
         stop_at_iou=max(NOC_TARGETS) / 100,
         always=max(protocol.clicks),
+        as_annotated=protocol.as_annotated,
         rng=rng,
     )
     for mask_index, mask in enumerate(clicked):

@@ -121,7 +121,8 @@ def annotate(
         shown = answers.show(conversation)
         iou = intersection_over_union(shown.mask_HW, truth_HW, ignored_HW)
         is_accepted = iou >= parameters.accept_iou
-        click = next_click(shown.mask_HW, truth_HW, ignored_HW=ignored_HW)
+        clicked = [(int(x), int(y)) for x, y in conversation.prompt.points_xy]
+        click = next_click(shown.mask_HW, truth_HW, ignored_HW=ignored_HW, clicked=clicked)
         if is_accepted or click is None or conversation.clicks == parameters.most_clicks:
             return Work(shown, conversation.prompt, iou, is_accepted)
         conversation = _with_click(conversation, click)

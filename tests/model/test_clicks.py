@@ -45,6 +45,19 @@ def test_the_next_click_is_positive_on_the_largest_missed_part() -> None:
     assert (truth & ~predicted)[click.point_xy[1], click.point_xy[0]]
 
 
+def test_no_pixel_is_clicked_twice() -> None:
+    truth, predicted = box_mask(10, 10, 20, 20), np.zeros((40, 40), bool)
+    clicked: list[tuple[int, int]] = []
+    for _ in range(5):
+        click = next_click(predicted, truth, clicked=clicked)
+        assert click is not None
+        assert click.label == 1
+        clicked.append(click.point_xy)
+    assert len(set(clicked)) == 5
+
+    assert next_click(predicted, box_mask(4, 3, 1, 1), clicked=[(4, 3)]) is None
+
+
 def test_the_next_click_is_negative_on_the_largest_surplus() -> None:
     truth = box_mask(5, 5, 8, 8)
     click = next_click(box_mask(5, 5, 30, 30), truth)

@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
 from engine.evaluation.clicking import click_masks, intersection_over_union
+from model import Embedding, Prompt, Proposals
 from tests.fakes import DiscSegmenter
 
 
@@ -49,6 +53,23 @@ def test_as_people_get_answers_only_the_first_click_has_candidates() -> None:
     ):
         assert len(mask.iou) > 1
         assert mask.oracle_iou[1:] == mask.iou[1:]
+
+
+def test_clicks_that_change_nothing_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, masks = two_boxes()
+    asked: list[np.ndarray] = []
+    segmenter = DiscSegmenter()
+    answers = segmenter.segment
+
+    def deaf(embedding: Embedding, prompts: Sequence[Prompt], **options: Any) -> Proposals:
+        asked.extend(prompt.points_xy for prompt in prompts)
+        first = [Prompt.of(p.points_xy[:1], p.point_labels[:1], None, None) for p in prompts]
+        return answers(embedding, first, **options)
+
+    monkeypatch.setattr(segmenter, "segment", deaf)
+    (mask,) = click_masks(segmenter, image, masks[:1], [None], clicks=6)
+    assert len(mask.iou) == 6
+    assert len({tuple(point) for point in asked[-1]}) == 6
 
 
 def test_random_first_clicks_are_seeded() -> None:
