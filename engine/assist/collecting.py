@@ -47,6 +47,7 @@ class Collected:
         changed: photos whose answer is another than before.
         gone: photos collected before whose task is no more on the server; their masks stay.
         summary: of the whole run.
+        warning: what is amiss with the log of prompts, and what to do; empty if nothing is.
     """
 
     finished: int = 0
@@ -54,6 +55,7 @@ class Collected:
     changed: int = 0
     gone: list[str] = field(default_factory=list)
     summary: Summary | None = None
+    warning: str = ""
 
 
 def collect(
@@ -99,7 +101,28 @@ def _collect(
     run = keep_answers(run, search.new_answers(told), check=lock.check)
     found.summary = make_answered_shards(run, row_maker(settings))
     review_collected(run)
+    found.warning = _log_warning(settings, len(tasks.unlogged))
     return found
+
+
+def _log_warning(settings: AssistRun, unlogged: int) -> str:
+    if settings.backend is None:
+        return ""
+    folder = settings.backend.click_log_folder
+    cure = (
+        "Set backend.click_log to the folder that `mask-engine serve` writes (its --clicks; a "
+        "relative one is below the place where it was started) before more is collected."
+    )
+    if folder is None:
+        return f"backend.click_log is not set, so clicked masks count as drawn by hand. {cure}"
+    if not folder.is_dir():
+        return f"{folder}: no log of prompts, so clicked masks count as drawn by hand. {cure}"
+    if unlogged:
+        return (
+            f"{folder}: no clicks of {unlogged} collected tasks whose masks the click backend "
+            f"seems to have made: they count as drawn by hand. {cure}"
+        )
+    return ""
 
 
 def sent_run(

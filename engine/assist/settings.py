@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.clicks.bell import Bell
+from engine.clicks.log import log_folder
 from engine.configuration import build, parse_assignments, read_yaml
 from engine.label_studio.labelling_config import labelling_config
 from stages.photos import PhotoLimits
@@ -71,6 +72,11 @@ class BackendSettings(BaseModel):
     )
 
     @property
+    def click_log_folder(self) -> Path | None:
+        """Where its log of prompts is, or None where nobody said so."""
+        return None if self.click_log is None else log_folder(self.click_log)
+
+    @property
     def credentials_file(self) -> Path | None:
         """Where user and password stand, or None for the backend's own place."""
         return None if self.credentials is None else Path(self.credentials).expanduser()
@@ -125,8 +131,7 @@ class AssistRun(BaseModel):
     @property
     def bell(self) -> Bell:
         """Rung by the click backend when somebody submits."""
-        log = self.backend and self.backend.click_log
-        return Bell(Path(log) if log else None)
+        return Bell(self.backend.click_log_folder if self.backend else None)
 
     def label_config(self) -> str:
         """The set-up of the project."""

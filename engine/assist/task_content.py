@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from engine.assist.answer_content import (
     INTERNAL,
@@ -20,7 +21,7 @@ from engine.assist.rows import drawn_by_each
 from engine.assist.settings import AssistRun
 from engine.backend.labels import IMAGE_ID_KEY, IMAGE_KEY
 from engine.clicks.effort import effort_by_region
-from engine.clicks.log import ClickLog
+from engine.clicks.log import ClickEntry, ClickLog
 from engine.label_studio.client import Json, LabelStudio
 from engine.label_studio.labelling_config import mask_labels
 from model.errors import MaskEngineError
@@ -28,6 +29,8 @@ from pipelines.answers import Kept, SentPhoto, read_answers
 from pipelines.row_lookup import RowLookup
 from pipelines.storage import Folder
 from stages.records import ImageRef, MaskRecord
+
+_ANSWERED: Final = re.compile("[0-9a-f]{32}")
 
 LOGGER = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class TaskReader:
         project: its number.
         sent: the photos that were sent, by id.
         prefilled_of: what a photo's task began with.
+        unlogged: tasks that were read whose masks the click backend made, though its log is empty.
     """
 
     settings: AssistRun
@@ -54,6 +58,7 @@ class TaskReader:
     project: int
     sent: Mapping[str, SentPhoto]
     prefilled_of: PrefilledOf
+    unlogged: set[int] = field(default_factory=set)
 
     def content(self, ref: ImageRef, task: Json, kept: Kept | None) -> Content:
         """All that is known about a photo's task.
@@ -95,20 +100,30 @@ class TaskReader:
 
     def _drawn(self, ref: ImageRef, task: Json, kept: Kept | None) -> Content:
         annotations = sorted(self.studio.task(task["id"])["annotations"], key=lambda a: a["id"])
-        drawings = [self._drawing(task, annotation) for annotation in annotations]
-        return Content(drawings, self._before(ref, kept), self.prefilled_of(ref))
+        entries = self._entries(task["id"])
+        everybodys = set().union(*(_region_ids(annotation) for annotation in annotations))
+        drawings = [self._drawing(one, entries, everybodys) for one in annotations]
+        prefilled = self.prefilled_of(ref)
+        drawn = (region for drawing in drawings for region in drawing.regions)
+        if not entries and any(_is_answered(region, prefilled) for region in drawn):
+            self.unlogged.add(task["id"])
+        return Content(drawings, self._before(ref, kept), prefilled)
 
-    def _drawing(self, task: Json, annotation: Json) -> Drawing:
+    def _entries(self, task: int) -> list[ClickEntry]:
+        folder = self.settings.backend and self.settings.backend.click_log_folder
+        return ClickLog(folder).entries(str(self.project), str(task)) if folder else []
+
+    def _drawing(
+        self, annotation: Json, entries: list[ClickEntry], everybodys: set[str]
+    ) -> Drawing:
         result = annotation["result"] or []
-        regions = {str(region.get("id")) for region in result if isinstance(region, dict)}
-        log = self.settings.backend and self.settings.backend.click_log
-        entries = ClickLog(log).entries(str(self.project), str(task["id"])) if log else []
+        own = _region_ids(annotation)
         return Drawing(
             annotator=who_made(annotation),
             lead_seconds=float(annotation.get("lead_time") or 0.0),
             skipped=bool(annotation["was_cancelled"]),
             result=result if isinstance(result, list) else [result],
-            efforts=effort_by_region(entries, regions),
+            efforts=effort_by_region(entries, own, everybodys - own),
             at=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
         )
 
@@ -136,6 +151,18 @@ class TaskReader:
     @cached_property
     def _rows(self) -> RowLookup:
         return RowLookup(self.run)
+
+
+def _region_ids(annotation: Json) -> set[str]:
+    result = annotation["result"] or []
+    return {str(region.get("id")) for region in result if isinstance(region, dict)}
+
+
+def _is_answered(region: Json, prefilled: Mapping[str, MaskRecord]) -> bool:
+    """Whether the click backend made a mask, by its id (`engine.backend.answers`)."""
+    known = str(region.get("id"))
+    is_ours = _ANSWERED.fullmatch(known) is not None and known not in prefilled
+    return is_ours and region.get("type") == "brushlabels"
 
 
 def who_made(annotation: Mapping[str, Any]) -> str:

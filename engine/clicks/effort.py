@@ -15,8 +15,9 @@ class RegionEffort:
 
     Attributes:
         region_id: as the page keeps it.
-        seconds: from the region accepted before (or the opening of the task) to its last answer:
-            finding the object is part of the work, and so are tries that were given up.
+        seconds: to its last answer from the region accepted before, or from the opening of the
+            task after that: finding the object is part of the work, and so are tries that were
+            given up; a break in which the task was closed is not.
         clicks: prompts that led to it, a box as one.
         prompt: all of them.
         model_id: the model that helped.
@@ -32,7 +33,7 @@ class RegionEffort:
 
 
 def effort_by_region(
-    entries: Sequence[ClickEntry], accepted: Collection[str]
+    entries: Sequence[ClickEntry], accepted: Collection[str], others: Collection[str] = ()
 ) -> dict[str, RegionEffort]:
     """The effort for each region of one annotation.
 
@@ -40,7 +41,9 @@ def effort_by_region(
         entries: the log of its task, also of other annotators.
         accepted: ids of the annotation's regions; those that nobody clicked for (drawn by hand,
             prefilled) are not in the result.
+        others: ids of other people's regions in the same task.
     """
+    openings = _own_openings(entries, accepted, others)
     answered = sorted(
         (entry for entry in entries if entry.region_id in accepted), key=lambda entry: entry.at
     )
@@ -50,8 +53,8 @@ def effort_by_region(
         if entry.region_id is None or entry.prompt is None:
             continue
         first = _first_request(entries, entry)
-        if begun is None:
-            begun = _opened(entries, first)
+        opened = max((at for at in openings if at <= first), default=None)
+        begun = max((at for at in (begun, opened) if at is not None), default=first)
         done = entry.at + entry.milliseconds / 1000
         efforts[entry.region_id] = RegionEffort(
             region_id=entry.region_id,
@@ -77,6 +80,21 @@ def _first_request(entries: Sequence[ClickEntry], answered: ClickEntry) -> float
     return min(same, default=answered.at)
 
 
-def _opened(entries: Sequence[ClickEntry], first: float) -> float:
-    """When the task was opened, the last time before its first accepted region was begun."""
-    return max((e.at for e in entries if e.is_opening and e.at <= first), default=first)
+def _own_openings(
+    entries: Sequence[ClickEntry], accepted: Collection[str], others: Collection[str]
+) -> list[float]:
+    """When the task was opened by the person whose regions these are.
+
+    The server does not say who opens a task. An opening counts as theirs unless the next region
+    after it that anybody accepted is somebody else's.
+    """
+    theirs: list[float] = []
+    belongs = True
+    for entry in sorted(entries, key=lambda entry: entry.at, reverse=True):
+        if entry.is_opening and belongs:
+            theirs.append(entry.at)
+        elif entry.region_id in accepted:
+            belongs = True
+        elif entry.region_id in others:
+            belongs = False
+    return theirs

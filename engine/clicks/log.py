@@ -123,6 +123,14 @@ class ClickLog:
         return self._folder / f"project-{_safe(project)}" / f"task-{_safe(task)}.jsonl"
 
 
+def log_folder(folder: str) -> Path:
+    """Where a log is that a setting names: `~` is the user's home, `clicks` is below this place.
+
+    Whoever writes the log and whoever reads it ask here, so that both mean the same.
+    """
+    return Path(folder).expanduser().absolute()
+
+
 def open_click_log(folder: str, *, setting: str) -> ClickLog:
     """The log in a folder that is made now: a mask without its prompts would have no history.
 
@@ -133,7 +141,7 @@ def open_click_log(folder: str, *, setting: str) -> ClickLog:
     Raises:
         ConfigurationError: if it cannot be kept there.
     """
-    path = Path(folder).expanduser()
+    path = log_folder(folder)
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -85,6 +85,8 @@ def collected_lines(found: Collected, counted: Harvest) -> list[str]:
     lines = columns(rows, indent=0)
     if found.gone:
         lines += ["", f"{len(found.gone)} collected photos have no task any more; their masks stay"]
+    if found.warning:
+        lines += ["", f"warning: {found.warning}"]
     if counted.problems:
         lines += ["", "of no use, or partly", *(f"  {problem}" for problem in counted.problems)]
     return lines

@@ -4,9 +4,10 @@ import httpx
 import numpy as np
 import pytest
 
-from engine.assist.progress import harvest, server_progress
+from engine.assist.progress import Harvest, harvest, server_progress
 from engine.assist.settings import BackendSettings
 from engine.clicks.log import ClickEntry, ClickLog
+from engine.commands.people import collected_lines
 from engine.label_studio.errors import ServerUnavailableError
 from model.errors import ConfigurationError
 from stages import rle
@@ -283,6 +284,26 @@ def test_clicks_and_seconds_come_from_the_log_of_prompts(tmp_path):
     assert by_click.prompt == PromptRecord(((5.0, 6.0), (7.0, 8.0)), (1, 0))
     assert (by_hand.seconds, by_hand.seconds_from, by_hand.clicks) == (15.5, "task", None)
     assert by_hand.model_id is None
+
+
+def test_a_log_of_prompts_that_is_not_there_or_empty_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    backend = BackendSettings(url="http://127.0.0.1:9090", click_log="~/clicks")
+    run = AssistedRun(tmp_path, backend=backend)
+    _send_without_backend(run)
+    run.annotate("000.png", [LEFT])
+    found = run.collect()
+    assert f"{tmp_path}/clicks: no log of prompts" in found.warning
+    assert "Set backend.click_log to the folder" in found.warning
+    assert f"warning: {found.warning}" in collected_lines(found, Harvest())
+    (tmp_path / "clicks").mkdir()
+    run.annotate("001.png", [LEFT])
+    assert "no clicks of 1 collected tasks" in run.collect().warning
+    assert run.collect().warning == ""
+    run.settings = run.settings.model_copy(
+        update={"backend": BackendSettings(url="http://127.0.0.1:9090")}
+    )
+    assert "backend.click_log is not set" in run.collect().warning
 
 
 def _send_without_backend(run: AssistedRun) -> None:

@@ -35,6 +35,28 @@ def test_a_region_costs_the_time_since_the_one_before() -> None:
     assert efforts["r3"].prompt == log[3].prompt
 
 
+def test_a_break_in_which_the_task_was_closed_is_no_work() -> None:
+    day = 86_400.0
+    log = [opening(0.0), click(5.0, "a", "a"), opening(day - 5.0), click(day, "b", "b")]
+
+    efforts = effort_by_region(log, {"a", "b"})
+
+    assert {region: effort.seconds for region, effort in efforts.items()} == {"a": 5.5, "b": 5.5}
+
+
+def test_another_annotators_opening_does_not_shorten_ones_own_time() -> None:
+    log = [
+        opening(0.0),
+        click(4.0, "mine", "a"),
+        opening(6.0),
+        click(7.0, "theirs", "x"),
+        click(8.0, "me", "b"),
+    ]
+
+    assert effort_by_region(log, {"mine", "me"}, {"theirs"})["me"].seconds == 4.0
+    assert effort_by_region(log, {"theirs"}, {"mine", "me"})["theirs"].seconds == 1.5
+
+
 def test_tries_that_were_given_up_count_for_the_region_after_them() -> None:
     log = [opening(0.0), click(5.0, "lost", "a"), click(9.5, "kept", "b")]
 
