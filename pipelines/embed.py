@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from model.errors import MaskEngineError, StopError
 from pipelines.beam_pipeline import IN_MEMORY
 from pipelines.embed_photos import EmbedPhotos, EmbedRecipe, FailedPhoto, batches_of
-from pipelines.embedding_store import EmbeddingStore
+from pipelines.embedding_store import EmbeddingStore, same_file
 from pipelines.manifest import usable_cores
 from pipelines.promised_model import CheckpointSegmenter, promised_model
+from pipelines.reading import stamp_of
 from pipelines.shard_work import SegmenterFactory
 from pipelines.sources import list_photos
 from pipelines.work_link import ImageDone, NobodyListens, linked
@@ -29,6 +31,8 @@ from stages.records import ImageRef
 
 # Enough to see what is wrong; all are counted.
 _MOST_FAILURES_NAMED: Final = 20
+# Files asked at once whether they are still those that were embedded: far stores take their time.
+_LOOKING: Final = 16
 
 Tell = Callable[[int, int], None]
 
@@ -105,8 +109,7 @@ def run_embed(
     model = promised_model(config.checkpoint, segmenter)
     store = EmbeddingStore(config.out, model.model_id)
     store.tidy()
-    there = store.ids()
-    pending = [photo for photo in photos if photo.image_id not in there]
+    pending = _pending(photos, store)
     counter = _Counter(len(photos), len(photos) - len(pending), progress or (lambda *_: None))
     if pending:
         threads = config.threads or usable_cores()
@@ -124,6 +127,20 @@ def run_embed(
         model_id=model.model_id,
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _pending(photos: list[ImageRef], store: EmbeddingStore) -> list[ImageRef]:
+    """Photos without an embedding, and those that were replaced since they got theirs."""
+    there = store.ids()
+
+    def is_missing(photo: ImageRef) -> bool:
+        if photo.image_id not in there:
+            return True
+        return not same_file(store.stamp(photo.image_id), stamp_of(photo.uri))
+
+    with ThreadPoolExecutor(_LOOKING, thread_name_prefix="look") as pool:
+        missing = pool.map(is_missing, photos)
+        return [photo for photo, is_new in zip(photos, missing, strict=True) if is_new]
 
 
 def _embed_here(pending: list[ImageRef], recipe: EmbedRecipe, counter: _Counter) -> None:

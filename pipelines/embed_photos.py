@@ -17,7 +17,7 @@ from apache_beam.pvalue import PCollection
 from model.errors import MaskEngineError, RecordError
 from model.segmenter import PromptableSegmenter
 from pipelines.embedding_store import EmbeddingStore, StoredEmbedding
-from pipelines.reading import read_photo
+from pipelines.reading import read_photo, stamp_of
 from pipelines.shard_work import SegmenterFactory
 from pipelines.shared_model import SharedModel
 from pipelines.work_link import ImageDone, current_link
@@ -28,6 +28,8 @@ BATCH_PHOTOS: Final = 16
 _READ_AHEAD: Final = 2
 
 Batch = tuple[ImageRef, ...]
+# A photo, and the stamp of its file.
+Loaded = tuple[Photo, str]
 
 
 @dataclass(frozen=True)
@@ -104,27 +106,27 @@ class _EmbedBatch(beam.DoFn):
 
 def _embed(
     photo: ImageRef,
-    load: Callable[[], Photo],
+    load: Callable[[], Loaded],
     segmenter: PromptableSegmenter,
     store: EmbeddingStore,
 ) -> FailedPhoto | None:
     """Embeds one photo. The border of one photo: what is wrong with it stops nothing else."""
     try:
-        loaded = load()
+        loaded, stamp = load()
         embedding = segmenter.embed(loaded.pixels_HWC)
     except RecordError as error:
         return FailedPhoto(photo.path, error.kind, str(error))
     except Exception as error:  # noqa: BLE001
         return FailedPhoto(photo.path, "internal", f"{type(error).__name__}: {error}")
-    store.write(photo.image_id, StoredEmbedding(embedding.to_bytes(), loaded.sha256))
+    store.write(photo.image_id, StoredEmbedding(embedding.to_bytes(), loaded.sha256, stamp))
     return None
 
 
 def _read_ahead(
     batch: Batch, limits: PhotoLimits
-) -> Iterator[tuple[ImageRef, Callable[[], Photo]]]:
+) -> Iterator[tuple[ImageRef, Callable[[], Loaded]]]:
     """Each photo with what gives or raises its pixels; the next ones are being read meanwhile."""
-    loading: deque[tuple[ImageRef, Future[Photo]]] = deque()
+    loading: deque[tuple[ImageRef, Future[Loaded]]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
         for photo in batch:
             loading.append((photo, reader.submit(_load, photo, limits)))
@@ -135,8 +137,9 @@ def _read_ahead(
             yield first, future.result
 
 
-def _load(photo: ImageRef, limits: PhotoLimits) -> Photo:
-    return decode_photo(read_photo(photo.uri, limits), limits)
+def _load(photo: ImageRef, limits: PhotoLimits) -> Loaded:
+    stamp = stamp_of(photo.uri)  # first: a file that is replaced meanwhile is embedded again
+    return decode_photo(read_photo(photo.uri, limits), limits), stamp
 
 
 def batches_of(photos: Sequence[ImageRef]) -> list[Batch]:

@@ -27,6 +27,7 @@ LOGGER = logging.getLogger(__name__)
 SUFFIX: Final = ".embedding"
 _FORMAT: Final = "mask-engine stored embedding 1"
 _NUMBER_BYTES: Final = 4
+_MOST_HEAD_BYTES: Final = 10_000
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 # A full store is emptied a little further, so that not every new file makes it tidy up.
 _KEEP_SHARE: Final = 0.9
@@ -39,10 +40,22 @@ class StoredEmbedding:
     Attributes:
         data: what `Embedding.to_bytes` gave.
         sha256: of the photo's file that was embedded.
+        stamp: of that file (`pipelines.reading.stamp_of`), by which a photo that was replaced
+            under its name is noticed; empty where there is none.
     """
 
     data: bytes
     sha256: str
+    stamp: str = ""
+
+    def is_of(self, stamp: str) -> bool:
+        """Whether it may be of the file that has this stamp now."""
+        return same_file(self.stamp, stamp)
+
+
+def same_file(before: str, now: str) -> bool:
+    """Whether two stamps may be of the same file; one that is empty says nothing."""
+    return not before or not now or before == now
 
 
 class EmbeddingStore:
@@ -82,6 +95,14 @@ class EmbeddingStore:
             for name in self._folder.names(f"{self._model_id}/{shelf}")
             if name.endswith(SUFFIX)
         }
+
+    def stamp(self, image_id: str) -> str:
+        """The stamp of the file that was embedded; only the head is read. Empty if unknown."""
+        try:
+            with self._folder.open(self._name(image_id)) as file:
+                return str(json.loads(file.readline(_MOST_HEAD_BYTES)).get("stamp", ""))
+        except (OSError, ValueError, AttributeError):
+            return ""
 
     def read(self, image_id: str) -> StoredEmbedding | None:
         """A photo's embedding, or None where there is none that can be read."""
@@ -172,6 +193,7 @@ def _pack(stored: StoredEmbedding, image_id: str, model_id: str) -> bytes:
         "model_id": model_id,
         "sha256": stored.sha256,
         "bytes": len(stored.data),
+        "stamp": stored.stamp,
     }
     body = pa.compress(_sorted_apart(stored.data), codec="zstd", asbytes=True)
     return json.dumps(head).encode() + b"\n" + bytes(body)
@@ -187,7 +209,7 @@ def _unpack(packed: bytes, image_id: str, model_id: str) -> StoredEmbedding:
     size: int = head["bytes"]
     padded = size + -size % _NUMBER_BYTES
     data = pa.decompress(body, decompressed_size=padded, codec="zstd", asbytes=True)
-    return StoredEmbedding(_put_together(data)[:size], head["sha256"])
+    return StoredEmbedding(_put_together(data)[:size], head["sha256"], head.get("stamp", ""))
 
 
 def _sorted_apart(data: bytes) -> bytes:

@@ -18,12 +18,14 @@ from starlette.routing import Route
 from engine.backend.credentials import Credentials
 from engine.backend.errors import RequestError
 from engine.backend.labels import BELL_PATH
-from engine.backend.security import BasicAuth, read_body
+from engine.backend.security import BasicAuth, BodyRoom, drop_body
 from engine.backend.service import ClickService
 
 LOGGER = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 2**20
+# Of the longest bodies, how many have room in memory at once; thousands of usual ones do.
+LONG_BODIES: Final = 4
 # Photos waiting to be embedded before anybody clicks; further ones wait for their first click.
 _WAITING_AHEAD: Final = 32
 
@@ -58,6 +60,7 @@ class _Addresses:
     def __init__(self, service: ClickService, max_body_bytes: int) -> None:
         self._service = service
         self._max_body_bytes = max_body_bytes
+        self._room = BodyRoom(max_body_bytes, LONG_BODIES * max_body_bytes)
         self._ahead = _Ahead()
 
     @contextlib.asynccontextmanager
@@ -82,19 +85,20 @@ class _Addresses:
 
     async def setup(self, request: Request) -> Response:
         """Says which model answers; what is sent (a token among it) is not looked at."""
-        await read_body(request, self._max_body_bytes)
+        await drop_body(request, self._max_body_bytes)
         return JSONResponse({"model_version": self._service.model_id})
 
     async def webhook(self, request: Request) -> Response:
         """Hears that somebody submitted, and leaves finding out to collecting."""
-        await read_body(request, self._max_body_bytes)
+        await drop_body(request, self._max_body_bytes)
         await run_in_threadpool(self._service.ring)
         return JSONResponse({"status": "ok"})
 
     async def predict(self, request: Request) -> Response:
         """Answers prompts with a mask."""
-        body = await read_body(request, self._max_body_bytes)
-        return JSONResponse(await run_in_threadpool(self._service.predict, body, later=self._ahead))
+        async with self._room.body(request) as body:
+            answer = await run_in_threadpool(self._service.predict, body, later=self._ahead)
+        return JSONResponse(answer)
 
 
 def build_app(

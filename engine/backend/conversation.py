@@ -35,11 +35,13 @@ class Conversation:
         image_id: which photo.
         prompt: a box or none, then clicks in the order they were made, in pixels.
         granularity: what the first click means where it is ambiguous (`labels.GRANULARITIES`).
+        version: of the photo; answers about what it was before are no answers.
     """
 
     image_id: str
     prompt: PromptRecord
     granularity: str = AUTO
+    version: str = ""
 
     @property
     def asks_for_something(self) -> bool:
@@ -120,7 +122,8 @@ class Interlocutor:
         is_ambiguous = earlier is None and conversation.prompt.box_xyxy is None
         proposals = self._segmenter.segment(embedding, [prompt], multimask=is_ambiguous)
         chosen = _choose(proposals, conversation.granularity)
-        return Answer(proposals.logits[chosen], float(proposals.predicted_iou[0, chosen]))
+        # A view would keep all three candidates in memory, uncounted.
+        return Answer(proposals.logits[chosen].copy(), float(proposals.predicted_iou[0, chosen]))
 
 
 def patch_of(answer: Answer, embedding: Embedding) -> MaskPatch | None:

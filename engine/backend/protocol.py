@@ -30,7 +30,6 @@ class PromptValue(_Read):
     y: Percent
     width: Percent = 0.0
     height: Percent = 0.0
-    rotation: float = 0.0
     keypointlabels: list[str] = []
     rectanglelabels: list[str] = []
     labels: list[str] = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -60,15 +62,63 @@ def is_basic_auth(header: str, credentials: Credentials) -> bool:
     return hmac.compare_digest(given, expected)
 
 
+async def drop_body(request: Request, max_bytes: int) -> None:
+    """Takes the body of a request that nobody looks at, and keeps none of it.
+
+    Raises:
+        RequestError: as soon as it is known to be longer than allowed.
+    """
+    _refuse_announced(request, max_bytes)
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > max_bytes:
+            raise _too_long(max_bytes)
+
+
+class BodyRoom:
+    """Room for the bodies that are in memory at one time, of all requests together.
+
+    Args:
+        max_bytes: the most of one.
+        together: the most of all.
+    """
+
+    def __init__(self, max_bytes: int, together: int) -> None:
+        self._max_bytes = max_bytes
+        self._left = together
+
+    @contextlib.asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """The body of a request, which counts as long as the block lasts.
+
+        Raises:
+            RequestError: as soon as it is known to be too long, or there is no room for it now.
+        """
+        _refuse_announced(request, self._max_bytes)
+        chunks: list[bytes] = []
+        received = 0
+        try:
+            async for chunk in request.stream():
+                received += len(chunk)
+                self._left -= len(chunk)
+                if received > self._max_bytes:
+                    raise _too_long(self._max_bytes)
+                if self._left < 0:
+                    raise RequestError(503, "too many long requests at once: try again")
+                chunks.append(chunk)
+            yield b"".join(chunks)
+        finally:
+            self._left += received
+
+
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The body of a request.
 
     Raises:
         RequestError: as soon as it is known to be longer than allowed.
     """
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > max_bytes:
-        raise _too_long(max_bytes)
+    _refuse_announced(request, max_bytes)
     chunks: list[bytes] = []
     received = 0
     async for chunk in request.stream():
@@ -77,6 +127,12 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
             raise _too_long(max_bytes)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _refuse_announced(request: Request, max_bytes: int) -> None:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise _too_long(max_bytes)
 
 
 def _too_long(max_bytes: int) -> RequestError:

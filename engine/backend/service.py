@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.backend.answers import Json, MaskRegion, new_region_id, nothing, one_mask
 from engine.backend.conversation import Interlocutor, patch_of
@@ -102,7 +102,7 @@ class ClickService:
         try:
             self._embeddings.of(photo)
         except MaskEngineError as error:
-            LOGGER.warning("photo %s: not embedded ahead (%s)", photo.image_id, error)
+            LOGGER.warning("photo %s: not embedded ahead (%s)", photo.image_id, _kind(error))
 
     def _answer(self, seen: Seen, prompts: list[PromptRegion]) -> Json:
         set_up = _set_up(seen.request)
@@ -110,7 +110,10 @@ class ClickService:
         embedding = self._embedding(photo)
         size_hw = embedding.geometry.original_hw
         check_size(prompts, size_hw)
-        conversation = conversation_of(prompts, photo.image_id, size_hw)
+        conversation = replace(
+            conversation_of(prompts, photo.image_id, size_hw),
+            version=self._embeddings.version_of(photo),
+        )
         region = None
         if conversation.asks_for_something:
             answer = self._interlocutor.answer(embedding, conversation)
@@ -128,7 +131,7 @@ class ClickService:
         try:
             return self._embeddings.of(photo)
         except RecordError as error:
-            LOGGER.warning("photo %s: %s", photo.image_id, error)
+            LOGGER.warning("photo %s: cannot be read (%s)", photo.image_id, error.kind)
             hint = "try again" if error.passing else "it has to be mended where it is stored"
             raise RequestError(
                 503 if error.passing else 422,
@@ -167,6 +170,11 @@ class ClickService:
                 f"the log of prompts cannot be written ({error.strerror}), and a mask without it "
                 "would have no history: make room on the backend's disk",
             ) from None
+
+
+def _kind(error: MaskEngineError) -> str:
+    """What is wrong, without the address: it may be one that was sent."""
+    return error.kind if isinstance(error, RecordError) else type(error).__name__
 
 
 def _set_up(request: PredictRequest) -> LabelSetUp:

@@ -17,11 +17,12 @@ from model.errors import ConfigurationError
 
 PROGRAM_VARIABLE: Final = "MASK_ENGINE_LABEL_STUDIO"
 REQUIREMENTS: Final = Path(__file__).parent / "server-requirements.txt"
-IN_THIS_FOLDER: Final = Path(".venv-label-studio/bin/label-studio")
+# Of the checkout that this package is part of, never of the folder one happens to stand in.
+IN_THE_CHECKOUT: Final = Path(__file__).parents[2] / ".venv-label-studio/bin/label-studio"
 
 
 def find_program(home: Home) -> Path | None:
-    """The installed program: of the environment, this folder, the server's folder or the PATH.
+    """The installed program: of the environment, the checkout, the server's folder or the PATH.
 
     Raises:
         ConfigurationError: if the environment names one that is not there.
@@ -32,7 +33,7 @@ def find_program(home: Home) -> Path | None:
             raise ConfigurationError(f"{PROGRAM_VARIABLE} names {named}, which is not there")
         return Path(named).absolute()
     on_path = shutil.which("label-studio")
-    places = [IN_THIS_FOLDER, _own_program(home), *([Path(on_path)] if on_path else [])]
+    places = [IN_THE_CHECKOUT, _own_program(home), *([Path(on_path)] if on_path else [])]
     return next((place.absolute() for place in places if place.is_file()), None)
 
 

@@ -10,7 +10,7 @@ from model.errors import ConfigurationError, StopError
 from pipelines import embed_photos
 from pipelines.embed import EmbedRun, EmbedSummary, run_embed
 from pipelines.embedding_store import EmbeddingStore, StoredEmbedding
-from pipelines.reading import read_photo
+from pipelines.reading import read_photo, stamp_of
 from pipelines.sources import list_photos
 from stages.photos import PhotoLimits, decode_photo
 from tests.fakes import MODEL_ID, BrokenSegmenter, DiscSegmenter, disc_segmenter
@@ -36,7 +36,8 @@ def test_the_pipeline_stores_what_embedding_directly_gives(tmp_path: Path) -> No
     for photo in list_photos(str(folder)):
         decoded = decode_photo(read_photo(photo.uri, PhotoLimits()))
         direct = DiscSegmenter().embed(decoded.pixels_HWC)
-        assert store.read(photo.image_id) == StoredEmbedding(direct.to_bytes(), decoded.sha256)
+        stored = StoredEmbedding(direct.to_bytes(), decoded.sha256, stamp_of(photo.uri))
+        assert store.read(photo.image_id) == stored
 
 
 def test_a_second_run_does_only_what_is_missing(tmp_path: Path) -> None:
@@ -51,6 +52,14 @@ def test_a_second_run_does_only_what_is_missing(tmp_path: Path) -> None:
     assert (summary.there_before, summary.embedded) == (3, 3)
     assert told == [(4, 6), (5, 6), (6, 6)]
     assert run(tmp_path).embedded == 0
+
+
+def test_a_photo_that_was_replaced_is_embedded_again(tmp_path: Path) -> None:
+    folder = make_photos(tmp_path / "photos", count=2)
+    run(tmp_path)
+    (folder / "001.png").write_bytes((folder / "000.png").read_bytes())
+
+    assert (run(tmp_path).embedded, run(tmp_path).embedded) == (1, 0)
 
 
 def test_bad_photos_are_counted_and_named_and_stop_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from starlette.requests import Request
 
 from engine.backend.conversation import Conversation, Interlocutor, mask_of
 from engine.backend.credentials import Credentials
+from engine.backend.errors import RequestError
+from engine.backend.security import BodyRoom, drop_body
 from engine.clicks.bell import Bell
 from engine.label_studio.brush import decode_brush
 from stages.records import PromptRecord
@@ -181,6 +185,40 @@ def test_a_body_over_the_limit_is_refused_announced_or_not(tmp_path: Path) -> No
         for content in (mebibyte * 2, pieces()):
             answered = served.client.post(path, content=content, auth=AUTH)
             assert answered.status_code == 413
+
+
+def test_bodies_have_room_together_and_those_nobody_reads_take_none() -> None:
+    def request_of(*chunks: bytes) -> Request:
+        waiting = [*chunks]
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+
+        return Request({"type": "http", "headers": []}, receive)
+
+    async def ask() -> None:
+        room = BodyRoom(max_bytes=4, together=6)
+        async with room.body(request_of(b"ab", b"cd")) as first:
+            assert first == b"abcd"
+            with pytest.raises(RequestError, match="try again") as told:
+                async with room.body(request_of(b"ab", b"cd")):
+                    pass
+            assert told.value.status == 503
+            await drop_body(request_of(b"ab", b"cd"), 4)
+        async with room.body(request_of(b"ab", b"cd")) as again:
+            assert again == b"abcd"
+
+    asyncio.run(ask())
+
+
+def test_a_photo_that_cannot_be_read_is_logged_without_its_address(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    (served.folder / "photos" / "000.png").unlink()
+    assert served.predict([click(50, 50)]).status_code == 422
+    said = [r.getMessage() for r in caplog.records if r.name.startswith("engine")]
+    assert any("vanished" in line for line in said)
+    assert not any("000.png" in line for line in said)
 
 
 def test_a_click_without_a_label_is_one_on_the_plain_object(served: Served) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,17 @@ def test_a_negative_click_before_any_other_says_nothing_and_is_not_fed_back() ->
     assert multimask
     with pytest.raises(ValueError, match="positive click or a box"):
         Interlocutor(segmenter).answer(photo, talk((5, 5, 0)))
+
+
+def test_an_answer_holds_no_other_candidates_and_is_of_one_version_of_the_photo() -> None:
+    segmenter = Listening()
+    photo = embedded(segmenter)
+    speaker = Interlocutor(segmenter)
+    asked = talk((20, 20, 1))
+
+    assert speaker.answer(photo, asked).logits_hw.base is None
+    speaker.answer(photo, replace(asked, version="replaced"))
+    assert len(segmenter.asked) == 2
 
 
 def test_a_box_is_not_ambiguous() -> None:

@@ -109,3 +109,48 @@ def test_a_stored_embedding_that_the_model_refuses_is_made_anew(tmp_path: Path) 
     Embeddings(segmenter, Photos(), store=store).of(make_ref())
 
     assert segmenter.embedded == 1
+
+
+def test_a_photo_replaced_under_its_name_is_embedded_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(make_photo_bytes(file_format="PNG"))
+    photo = make_ref("a.png", uri=str(file))
+    segmenter = Counting()
+    store = EmbeddingStore(str(tmp_path / "store"), MODEL_ID)
+
+    def read(_photo: ImageRef, _limits: PhotoLimits) -> bytes:
+        return file.read_bytes()
+
+    running = Embeddings(segmenter, read, store=store)
+    before = running.of(photo).to_bytes()
+    file.write_bytes(make_photo_bytes(file_format="PNG", seed=1) + b" ")
+
+    after = running.of(photo).to_bytes()  # though it was in memory
+    assert after != before
+    assert Embeddings(segmenter, read, store=store).of(photo).to_bytes() == after
+    assert segmenter.embedded == 2
+    file.write_bytes(make_photo_bytes(file_format="PNG") + b"  ")
+    assert Embeddings(segmenter, read, store=store).of(photo).to_bytes() == before
+
+
+def test_no_more_than_two_files_are_in_memory_at_once() -> None:
+    now, most, lock = [0], [0], threading.Lock()
+
+    def read(_photo: ImageRef, _limits: PhotoLimits) -> bytes:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        return make_photo_bytes(file_format="PNG")
+
+    class Leaving(DiscSegmenter):
+        def embed(self, image_HWC: NDArray[np.uint8]) -> ColourEmbedding:
+            time.sleep(0.01)
+            with lock:
+                now[0] -= 1
+            return super().embed(image_HWC)
+
+    embeddings = Embeddings(Leaving(), read)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: embeddings.of(make_ref(f"{n}.jpg")), range(8)))
+
+    assert most[0] <= 2
