@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from engine.backend.errors import RequestError
@@ -41,11 +41,13 @@ class AllowedPlaces:
 
     Attributes:
         folders: local folders, links resolved.
+        files: single local files, in folders whose links are resolved: nothing beside them.
         prefixes: addresses with a protocol, each ending in `/`.
     """
 
     folders: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    files: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, addresses: Sequence[str]) -> AllowedPlaces:
@@ -54,6 +56,7 @@ class AllowedPlaces:
         Raises:
             ConfigurationError: if a local folder is not there.
         """
+        addresses = [address.removeprefix("file://") for address in addresses]
         local = [address for address in addresses if "://" not in address]
         for folder in local:
             if not os.path.isdir(os.path.expanduser(folder)):
@@ -62,9 +65,15 @@ class AllowedPlaces:
         return cls(tuple(os.path.realpath(os.path.expanduser(f)) for f in local), remote)
 
     def holds_file(self, path: str) -> bool:
-        """Whether a local file, wherever links lead, lies in an allowed folder."""
+        """Whether a local file, wherever links lead, is allowed, or lies in an allowed folder."""
         real = os.path.realpath(path)
-        return any(_is_below(real, folder) for folder in self.folders)
+        return real in self.files or any(_is_below(real, folder) for folder in self.folders)
+
+    @property
+    def roots(self) -> list[str]:
+        """Local folders that hold something allowed."""
+        beside = {posixpath.dirname(file) for file in self.files}
+        return [*self.folders, *sorted(beside.difference(self.folders))]
 
     def prefix_of(self, address: str) -> str | None:
         """The allowed prefix that an address really lies under.
@@ -111,7 +120,7 @@ class PhotoDoor:
                 "--allow"
             )
         if self.source is not None:
-            self.allowed = _with_source(self.allowed, self.source)
+            self.allowed = _with_folder(self.allowed, self.source)
             self._list()
         return len(self._listed)
 
@@ -164,6 +173,7 @@ class PhotoDoor:
             photos = list_photos(self.source, name=self.source_name)
             self._listed = {photo.image_id: photo for photo in photos}
             self._by_uri = {photo.uri: photo for photo in photos}
+            self.allowed = replace(self.allowed, files=_single_files(self.source, photos))
             self._listed_at = time.monotonic()
 
     def _local_file(self, address: str) -> ImageRef:
@@ -172,7 +182,7 @@ class PhotoDoor:
         relative = (query.get("d") or [""])[0]
         if not relative or "\0" in relative:
             raise _not_allowed()
-        for folder in self.allowed.folders:
+        for folder in self.allowed.roots:
             for path in _possible_paths(folder, relative):
                 if os.path.isfile(path) and self.allowed.holds_file(path):
                     real = os.path.realpath(path)
@@ -188,17 +198,24 @@ class PhotoDoor:
         return _unlisted(prefix, address.removeprefix(prefix).partition("?")[0], address)
 
 
-def _with_source(allowed: AllowedPlaces, source: str) -> AllowedPlaces:
-    """The folders of a source's own photos are allowed: of a list, those the list names."""
+def _with_folder(allowed: AllowedPlaces, source: str) -> AllowedPlaces:
+    """With the source, where that is a folder of this machine."""
     filesystem, path = open_filesystem(source)
-    if not is_local(filesystem):
+    if not (is_local(filesystem) and filesystem.isdir(path)):
         return allowed
-    if filesystem.isdir(path):
-        folders = [path]
-    else:
-        folders = sorted({posixpath.dirname(p.uri) for p in list_photos(source) if _is_path(p.uri)})
-    real = tuple(os.path.realpath(folder) for folder in folders)
-    return AllowedPlaces((*allowed.folders, *real), allowed.prefixes)
+    return replace(allowed, folders=(*allowed.folders, os.path.realpath(path)))
+
+
+def _single_files(source: str, photos: Sequence[ImageRef]) -> frozenset[str]:
+    """Of a list or a glob, the files that it names and nothing beside them.
+
+    Only folders' links are resolved: a file that is a link leads out, and is refused.
+    """
+    filesystem, path = open_filesystem(source)
+    if is_local(filesystem) and filesystem.isdir(path):
+        return frozenset()
+    parts = (posixpath.split(photo.uri) for photo in photos if _is_path(photo.uri))
+    return frozenset(posixpath.join(os.path.realpath(folder), name) for folder, name in parts)
 
 
 def _is_path(uri: str) -> bool:

@@ -156,6 +156,33 @@ def test_a_link_may_lead_where_the_operator_allows_it(photos: Path, tmp_path: Pa
     assert door.read(door.find(local("linked/c.png"), "image"), LIMITS) == b"x"
 
 
+@pytest.mark.parametrize("kind", ["list", "glob"])
+def test_of_a_list_or_a_glob_only_the_files_it_names_are_read(
+    photos: Path, tmp_path: Path, kind: str
+) -> None:
+    (photos / "other.png").write_bytes(b"x")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{photos}/a.png\n")
+    door = PhotoDoor(str(listed) if kind == "list" else f"{photos}/a*.png")
+    assert door.open() == 1
+
+    found = door.find(local("photos/a.png"), "image")
+    assert door.read(found, LIMITS) == (photos / "a.png").read_bytes()
+    refused(door, local("photos/other.png"))
+    refused(door, local("photos/below/b.png"))
+    (photos / "a.png").unlink()
+    (photos / "a.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(RequestError, match="none of this service's photos"):
+        door.read(found, LIMITS)
+
+
+def test_a_folder_may_be_allowed_by_a_file_address(photos: Path) -> None:
+    door = PhotoDoor(None, allowed=AllowedPlaces.of([f"file://{photos}"]))
+    door.open()
+
+    assert door.read(door.find(local("a.png"), "image"), LIMITS)
+
+
 def test_nothing_to_read_is_a_mistake_that_is_told_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no photo may be read"):
         PhotoDoor(None).open()
