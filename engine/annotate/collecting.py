@@ -98,7 +98,7 @@ def collect_finished(
         settings.row_stage,
     )
     summary = make_answered_shards(run, rows)
-    review_collected(run)
+    review_collected(run, rows)
     return summary
 
 

@@ -25,6 +25,7 @@ from model.errors import ConfigurationError
 from pipelines.answers import Answer, Kept, SentPhoto, read_sent
 from pipelines.collect import CollectedRun, keep_answers, make_answered_shards
 from pipelines.lock import Lock
+from pipelines.removals import removed_ids
 from pipelines.run_folder import alone_at
 from pipelines.storage import Folder
 from pipelines.summary import Summary
@@ -100,7 +101,7 @@ def _collect(
     search = _Search(settings, connection.studio, run, found, tasks)
     run = keep_answers(run, search.new_answers(told), check=lock.check)
     found.summary = make_answered_shards(run, row_maker(settings))
-    review_collected(run)
+    review_collected(run, row_maker(settings))
     found.warning = _log_warning(settings, len(tasks.unlogged))
     return found
 
@@ -171,7 +172,8 @@ class _Search:
     def new_answers(self, told: Told) -> Iterator[Answer]:
         """Answers that differ from what is kept, one task in memory at a time."""
         kept = self.run.kept
-        seen: set[str] = set()
+        # What was taken out counts as seen: nobody asks for it again.
+        seen: set[str] = set(removed_ids(self.run.folder))
         total = len(self.tasks.sent)
         for place, task in enumerate(self.studio.tasks(self.tasks.project), start=1):
             told(min(place, total), total)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from engine.assist.answer_content import Content, Drawing
+from engine.assist.rows import RowMaker, drawn_by_each, winner_of
 from engine.label_studio.outline import is_untouched, outline_of, points_of
 from engine.label_studio.simulated_mark import simulated_by
 from pipelines.answers import read_answers
@@ -16,17 +18,34 @@ from stages.records import MaskRecord
 from stages.reviews import ACCEPT, FIX, REJECT, ReviewRecord
 
 
-def review_collected(run: CollectedRun) -> None:
-    """Writes the reviews of every shard that has none yet; the same, however often."""
+def review_collected(run: CollectedRun, maker: RowMaker) -> None:
+    """Writes the reviews of every shard that has none yet; the same, however often.
+
+    Of a photo, those of the person whose masks count (as `maker` decides) come last: the last
+    verdict on a mask holds, and a mask that the winner kept is not rejected by anybody else.
+    """
     for shard in range(run.plan.shards):
         if not has_part(run.folder, shard):
             answers = read_answers(run.folder, shard)
             found = [
                 review
                 for image in answers
-                for review in reviews_of(Content.from_text(answers[image].content), image)
+                for review in reviews_of(
+                    _winner_last(Content.from_text(answers[image].content), image, maker), image
+                )
             ]
             write_reviews(run.folder, shard, found)
+
+
+def _winner_last(content: Content, image_id: str, maker: RowMaker) -> Content:
+    judging = [drawing for drawing in content.drawings if not drawing.skipped]
+    if len(judging) < 2 or not content.prefilled:
+        return content
+    size_hw = next(iter(content.prefilled.values())).segmentation.size_hw
+    drawn = drawn_by_each(content, image_id, size_hw, maker.labels)
+    chosen = winner_of(drawn, maker.winner)
+    won = next(place for place, one in enumerate(drawn) if one is chosen)
+    return replace(content, drawings=[*judging[:won], *judging[won + 1 :], judging[won]])
 
 
 def reviews_of(content: Content, image_id: str) -> Iterator[ReviewRecord]:

@@ -72,7 +72,7 @@ class RowMaker:
         return self._row(answer, photo, drawn)
 
     def _row(self, answer: Answer, photo: Photo, drawn: Sequence[DrawnMasks]) -> ImageRow:
-        chosen = _winner(drawn, self.winner)
+        chosen = winner_of(drawn, self.winner)
         dropped = Counter(chosen.dropped)
         others = sum(len(other.masks) for other in drawn if other is not chosen)
         if others:
@@ -141,7 +141,8 @@ def mean_agreements(drawn: Sequence[DrawnMasks]) -> list[float]:
     ]
 
 
-def _winner(drawn: Sequence[DrawnMasks], rule: str) -> DrawnMasks:
+def winner_of(drawn: Sequence[DrawnMasks], rule: str) -> DrawnMasks:
+    """Whose masks count, of everybody's (`AssistRun.winner`)."""
     if len(drawn) == 1 or rule == "first":
         return drawn[0]
     if rule == "latest":

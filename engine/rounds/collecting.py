@@ -144,7 +144,7 @@ def known_photos(truth: Path, source: str) -> Mapping[str, TruthPhoto]:
     folder = Path(open_filesystem(source_address(source))[1])
     if not folder.is_dir():
         raise ConfigurationError(f"{source}: a simulated annotator needs a folder of photos")
-    return {str(photo.path): photo for photo in read_truth(truth, folder)}
+    return {str(photo.path): photo for photo in read_truth(truth, folder, with_empty=True)}
 
 
 def effort(run: str) -> dict[str, float]:

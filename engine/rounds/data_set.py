@@ -30,7 +30,7 @@ from pipelines.shards import read_rows
 from pipelines.storage import Folder
 from stages.joining import JoinParameters, is_peoples
 from stages.photo_hash import groups_of
-from stages.reviews import ACCEPT, ReviewRecord
+from stages.reviews import ACCEPT
 
 TRAIN, VALIDATION = "train", "validation"
 RUN_OF_STEP: Final = {"import": "import", "collect": "people", "propose": "machine"}
@@ -99,13 +99,15 @@ def without_removed(index: JoinIndex, engine: Folder) -> JoinIndex:
 
 
 def rejected(runs: Iterable[str]) -> frozenset[str]:
-    """Masks whose last review rejects them, or sends them back to be mended."""
-    last: dict[str, ReviewRecord] = {}
-    for run in runs:
-        for review in read_reviews(Folder(run)):
-            if review.mask_id not in last or last[review.mask_id].at <= review.at:
-                last[review.mask_id] = review
-    return frozenset(mask for mask, review in last.items() if review.verdict != ACCEPT)
+    """Masks whose last review rejects them, or sends them back to be mended.
+
+    The last is the one of the newest run and its last part; servers' clocks order nothing.
+
+    Args:
+        runs: addresses, the oldest round first.
+    """
+    last = {review.mask_id: review.verdict for run in runs for review in read_reviews(Folder(run))}
+    return frozenset(mask for mask, verdict in last.items() if verdict != ACCEPT)
 
 
 def taking_part(context: Context) -> list[tuple[str, int]]:

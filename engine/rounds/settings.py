@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from engine.configuration import build, parse_assignments, read_yaml
 from engine.quality.calibrate import CalibrationParameters
 from engine.rounds.gate import GateParameters
+from engine.rounds.people import AskedAgain
 from engine.rounds.recipe import RoundTraining
 from engine.rounds.round_settings import RoundSettings
 from engine.simulation.annotator import AnnotatorParameters
@@ -65,6 +66,8 @@ class People(BaseModel):
     def _knows_what_it_needs(self) -> People:
         if self.kind == "simulated" and self.truth is None:
             raise ValueError("people.kind is simulated, so people.truth has to name a COCO file")
+        ours = {"source": "photos", "out": "run", "project": "Round"}
+        build(AskedAgain, [ours, self.label_studio], origin="people.label_studio")
         return self
 
 

@@ -35,9 +35,9 @@ def mask_weights(
     `most_corrected`, people's masks that took little work weigh nothing (SAM 2: training on the
     most edited masks beats as many random ones).
     """
-    limit = _least_work(photos, parameters.most_corrected)
+    chosen = _most_corrected(photos, parameters.most_corrected)
     return [
-        np.array([_weight(mask, parameters.manual_weight, limit) for mask in photo], np.float64)
+        np.array([_weight(mask, parameters.manual_weight, chosen) for mask in photo], np.float64)
         for photo in photos
     ]
 
@@ -70,16 +70,32 @@ def _work(mask: MaskFacts) -> tuple[int, int]:
     return mask.edited_px, mask.clicks
 
 
-def _least_work(
-    photos: Sequence[Sequence[MaskFacts]], share: float | None
-) -> tuple[int, int] | None:
-    if share is None:
-        return None
+@dataclass(frozen=True)
+class _Chosen:
+    """Which of people's masks count.
+
+    Attributes:
+        least: more work than this counts in full, less not at all.
+        tied: the part that masks of just this work count: they share what is left of the share.
+    """
+
+    least: tuple[int, int] = (-1, -1)
+    tied: float = 1.0
+
+    def part(self, mask: MaskFacts) -> float:
+        work = _work(mask)
+        return self.tied if work == self.least else float(work > self.least)
+
+
+def _most_corrected(photos: Sequence[Sequence[MaskFacts]], share: float | None) -> _Chosen:
     work = sorted((_work(m) for photo in photos for m in photo if m.by_people), reverse=True)
-    return work[max(0, round(share * len(work)) - 1)] if work else None
+    if share is None or not work:
+        return _Chosen()
+    wanted = max(1, round(share * len(work)))
+    least = work[wanted - 1]
+    more = sum(one > least for one in work)
+    return _Chosen(least, (wanted - more) / work.count(least))
 
 
-def _weight(mask: MaskFacts, manual_weight: float, limit: tuple[int, int] | None) -> float:
-    if not mask.by_people:
-        return 1.0
-    return manual_weight if limit is None or _work(mask) >= limit else 0.0
+def _weight(mask: MaskFacts, manual_weight: float, chosen: _Chosen) -> float:
+    return manual_weight * chosen.part(mask) if mask.by_people else 1.0

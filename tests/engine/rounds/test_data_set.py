@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rounds.data_set import TRAIN, VALIDATION, split
+from engine.rounds.collecting import known_photos
+from engine.rounds.data_set import TRAIN, VALIDATION, rejected, split
+from engine.simulation.annotator import AnnotatorParameters
+from engine.simulation.answers import DirectAnswers
+from engine.simulation.photo_work import work_on_photo
 from model.errors import ConfigurationError
 from pipelines.joins import IndexedPhoto, JoinIndex
+from pipelines.reviews import write_reviews
+from pipelines.storage import Folder
 from stages.joining import JoinParameters
-from tests.engine.rounds.engines import settings_of
-from tests.factories import make_ref
+from stages.reviews import ReviewRecord
+from tests.engine.rounds.engines import make_data, settings_of
+from tests.factories import make_mask, make_ref
+from tests.fakes import DiscSegmenter
 
 
 def index_of(paths: list[str], alike: list[tuple[int, int]] | None = None) -> JoinIndex:
@@ -66,3 +76,42 @@ def test_the_share_is_about_what_was_asked_for_and_a_photo_stays_where_it_is() -
 
     assert 0.13 < list(all_of_them.values()).count(VALIDATION) / 500 < 0.27
     assert all(all_of_them[path] == side for path, side in first_ones.items())
+
+
+def test_the_newest_runs_last_review_holds_whatever_the_clock_says(tmp_path: Path) -> None:
+    runs = []
+    for number, verdicts in enumerate((("accept", "reject"), ("reject", "accept"))):
+        at = datetime(2026 - number, 1, 1, tzinfo=UTC)
+        reviews = [
+            ReviewRecord(f"mask-{k}", "photo", verdict, "ann", None, at)
+            for k, verdict in enumerate(verdicts)
+        ]
+        runs.append(str(tmp_path / str(number)))
+        write_reviews(Folder(runs[-1]), 0, reviews)
+
+    assert rejected(runs) == {"mask-0"}
+    assert rejected(runs[:1]) == {"mask-1"}
+
+
+def test_a_photo_without_objects_and_settings_of_label_studio_are_looked_at_early(
+    tmp_path: Path,
+) -> None:
+    data = make_data(tmp_path / "data", pool=2)
+    truth = json.loads((data / "pool.json").read_text())
+    truth["annotations"] = [mark for mark in truth["annotations"] if mark["image_id"] == 0]
+    (data / "pool.json").write_text(json.dumps(truth))
+
+    known = known_photos(data / "pool.json", str(data / "pool"))
+    empty = known[str(data / "pool" / "1.png")]
+    work = work_on_photo(
+        make_ref(),
+        empty,
+        DirectAnswers(DiscSegmenter()),
+        AnnotatorParameters(),
+        shown=[make_mask()],
+    )
+    assert (work.masks, work.dropped, work.exhaustive) == ((), {"rejected": 1}, True)
+
+    with pytest.raises(ConfigurationError, match="label_studio: unknown key 'servr'; did you mean"):
+        settings_of(data, tmp_path, people={"kind": "label_studio", "label_studio": {"servr": {}}})
+    settings_of(data, tmp_path, people={"kind": "label_studio", "label_studio": {"server": {}}})

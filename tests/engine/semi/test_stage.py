@@ -13,6 +13,7 @@ import pytest
 from engine.assist.connection import Connection
 from engine.assist.sending import Sent
 from engine.label_studio.home import Home
+from engine.rounds.data_set import rejected
 from engine.semi import stage
 from engine.semi.proposing import ProposingModel
 from engine.semi.settings import SemiRun, read_semi_run
@@ -232,3 +233,17 @@ def test_a_photo_without_a_confident_mask_is_an_empty_task(tmp_path):
 def test_the_shipped_configuration_loads():
     run = read_semi_run("configs/semi-examples.yaml")
     assert (run.stage, run.proposals) == ("semi_automatic", "runs/semi-examples/proposals")
+
+
+def test_a_mask_that_the_winner_kept_is_not_rejected_by_who_came_later(tmp_path):
+    run = PrefilledRun(tmp_path, annotators=2, winner="first")
+    run.send()
+    task = run.server.task_of("0.png")
+    run.server.annotate(task, run.began_with("0.png"), by="winner@example.com")
+    run.server.annotate(task, [], by="later@example.com")
+    run.collect()
+
+    kept = {mask.mask_id for mask in run.rows()["0.png"].masks}
+    assert len(list(read_reviews(Folder(str(run.out))))) == 4
+    assert len(kept) == 2
+    assert rejected([str(run.out)]) == frozenset()

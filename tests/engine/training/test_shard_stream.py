@@ -54,10 +54,10 @@ def test_every_photo_takes_its_turn_and_scenes_hold_its_masks(tmp_path: Path) ->
     seen = set()
     for number in range(60):
         scene = stream.at(0, number).draw(64, np.random.default_rng(number))
-        seen.add(stream.at(0, number)._photos[0]._path)
+        seen |= {photo._path for photo in stream.at(0, number)._photos}
         assert len(scene.masks_NSS) == 2
         assert sorted(scene.weights_N) == [0.1, 1.0]
-    assert len(seen) > 1
+    assert len(seen) == 6
 
 
 def test_shards_without_photos_or_without_masks_are_refused(tmp_path: Path) -> None:
@@ -104,6 +104,10 @@ def test_people_weigh_more_and_the_most_corrected_alone_may_count() -> None:
     assert hard[0].tolist() == [0, 0, 10, 1]
     brushed = [[MaskFacts(True, 9), MaskFacts(True, 2, edited_px=40)]]
     assert mask_weights(brushed, SamplingParameters(most_corrected=0.5))[0].tolist() == [0, 10]
+    alike = [[MaskFacts(True, 9)] + [MaskFacts(True, 1)] * 4, [MaskFacts(True, 1)] * 5]
+    tied = mask_weights(alike, SamplingParameters(most_corrected=0.4))
+    assert sum(weights.sum() for weights in tied) == pytest.approx(4 * 10)
+    assert tied[0][0] == 10
 
 
 def test_photos_of_earlier_rounds_get_their_share() -> None:
