@@ -19,6 +19,7 @@ from engine.evaluation.clicking import (
 from engine.evaluation.measures import NOC_TARGETS, Clicked, Estimate, Measures, bootstrap, measure
 from engine.evaluation.recall import Recall, RecallCounter, proposal_iou
 from engine.evaluation.truth import TruthPhoto
+from engine.photo_size import check_photo_size
 from model.clicks import innermost_point, random_point
 from model.errors import ConfigurationError
 from model.segmenter import PromptableSegmenter
@@ -82,7 +83,8 @@ def evaluate_photos(
     """Evaluate a model on photos with known masks.
 
     Raises:
-        ConfigurationError: there is no mask to evaluate on.
+        ConfigurationError: there is no mask to evaluate on, or a photo has another size than its
+            annotations say.
     """
     if not photos:
         raise ConfigurationError("no masks to evaluate on: the truth file has none that count")
@@ -114,6 +116,8 @@ def _evaluate_photo(
     collected: _Collected,
 ) -> None:
     image = decode_photo(photo.path.read_bytes()).pixels_HWC
+    height, width = image.shape[:2]
+    check_photo_size(photo.path, (height, width), photo.masks[0].size_hw)
     truths = [mask.mask() for mask in photo.masks]
     ignored = [mask.ignored_band() for mask in photo.masks]
     rng = np.random.default_rng([protocol.seed, index]) if protocol.random_first else None

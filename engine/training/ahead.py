@@ -14,6 +14,7 @@ from typing import Protocol
 
 import cv2
 
+from model.errors import MaskEngineError
 from model.training.examples import TrainingBatch
 
 BATCH_SECONDS = 300.0
@@ -58,6 +59,7 @@ def batches_ahead(
         stride: distance of batch numbers, the number of training processes.
 
     Raises:
+        MaskEngineError: what the source raised, from whatever process.
         RuntimeError: a process died or drew nothing for minutes.
     """
     if processes == 0:
@@ -101,6 +103,8 @@ def _draw(work: _Work, ready: queue.Queue[object]) -> None:
         while True:
             ready.put(source.batch(number, work.examples))
             number += work.stride
+    except MaskEngineError as error:
+        ready.put(error)  # as it is: it says what to do, and decides on the exit code
     except Exception as error:  # noqa: BLE001 - handed to the training process, raised there
         ready.put(RuntimeError(f"drawing examples failed: {type(error).__name__}: {error}"))
 

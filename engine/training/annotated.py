@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from engine.photo_size import check_photo_size
+
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedPhoto:
@@ -38,6 +40,7 @@ class AnnotatedPhoto:
 
         Raises:
             OSError: the file cannot be read as an image.
+            ConfigurationError: it has another size than the annotations say.
         """
         if self.encoded is None:
             image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
@@ -45,6 +48,8 @@ class AnnotatedPhoto:
             image = cv2.imdecode(np.frombuffer(self.encoded, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise OSError(f"{self.path}: not an image that OpenCV can read")
+        height, width = image.shape[:2]
+        check_photo_size(self.path, (height, width), (self.height_px, self.width_px))
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def read_masks(self, indices: Iterable[int]) -> list[NDArray[np.uint8]]:

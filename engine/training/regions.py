@@ -7,6 +7,7 @@ cheap extra targets: parts, stuff and everything that nobody drew (class-agnosti
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def cached_region_levels(
     path: Path, image_HWC: NDArray[np.uint8], cache: Path
 ) -> NDArray[np.uint16]:
     """`region_levels` of the photo at `path`, computed once and kept under `cache`."""
-    name = hashlib.blake2b(str(path.name).encode(), digest_size=12).hexdigest()
+    name = hashlib.blake2b(str(path.absolute()).encode(), digest_size=12).hexdigest()
     kept = cache / f"regions-{path.parent.parent.name}-{name}.npz"
     if kept.exists():
         with np.load(kept, allow_pickle=False) as file:
@@ -53,7 +54,8 @@ def cached_region_levels(
             return levels
     levels = region_levels(image_HWC)
     cache.mkdir(parents=True, exist_ok=True)
-    half_written = kept.with_suffix(".part.npz")
+    # A name of its own: several processes may draw the same photo at the same moment.
+    half_written = kept.with_name(f".{kept.stem}.{os.getpid()}.part.npz")
     np.savez_compressed(half_written, levels=levels)
-    half_written.rename(kept)
+    half_written.replace(kept)
     return levels

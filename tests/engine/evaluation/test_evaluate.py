@@ -57,6 +57,14 @@ def test_missing_photos_are_counted_and_one_is_named(tmp_path: Path) -> None:
         read_truth(path)
 
 
+def test_photos_of_another_size_than_their_annotations_are_refused(tmp_path: Path) -> None:
+    path = write_coco(tmp_path, photos=1)
+    turned = cv2.rotate(cv2.imread(str(tmp_path / "images" / "000.png")), cv2.ROTATE_90_CLOCKWISE)
+    cv2.imwrite(str(tmp_path / "images" / "000.png"), turned)
+    with pytest.raises(ConfigurationError, match=r"000\.png is 80 x 120 px, but .* EXIF rotation"):
+        evaluate_photos(DiscSegmenter(), read_truth(path), Protocol(clicks=(1,)))
+
+
 def test_ignored_bands_are_read_with_their_masks(tmp_path: Path) -> None:
     path = write_coco(tmp_path, photos=1, boxes=1)
     document = json.loads(path.read_text())

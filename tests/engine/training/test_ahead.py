@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,14 @@ from pathlib import Path
 import pytest
 
 from engine.training.ahead import batches_ahead
+from model.errors import (
+    CheckpointError,
+    ConfigurationError,
+    MaskEngineError,
+    RecordError,
+    ShardError,
+    StopError,
+)
 from model.training.examples import TrainingBatch
 from tests.model.training.example_factory import make_example
 
@@ -38,6 +47,11 @@ class Broken:
         raise OSError("photo gone")
 
 
+class Misconfigured:
+    def __init__(self) -> None:
+        raise ConfigurationError("source 'mine': give its folder")
+
+
 def children_of(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return [int(child) for child in listed]
@@ -55,6 +69,19 @@ def test_batches_come_in_order_however_many_draw_them(processes: int) -> None:
 def test_what_went_wrong_there_is_told_here() -> None:
     with pytest.raises(RuntimeError, match="drawing examples failed: OSError: photo gone"):
         next(batches_ahead(Broken, first=0, examples=1))
+
+
+def test_an_error_that_says_what_to_do_comes_as_it_is() -> None:
+    with pytest.raises(ConfigurationError, match=r"^source 'mine': give its folder$"):
+        next(batches_ahead(Misconfigured, first=0, examples=1))
+
+
+@pytest.mark.parametrize("kind", [ConfigurationError, CheckpointError, ShardError, StopError])
+def test_errors_survive_the_way_between_processes(kind: type[MaskEngineError]) -> None:
+    there = pickle.loads(pickle.dumps(kind("what to do")))
+    assert (type(there), str(there)) == (kind, "what to do")
+    record = pickle.loads(pickle.dumps(RecordError("unreadable", "look at it", passing=True)))
+    assert (record.kind, str(record), record.passing) == ("unreadable", "look at it", True)
 
 
 def test_a_drawing_process_that_is_killed_is_noticed_at_once() -> None:
