@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 
 def flip(
-    image_SSC: NDArray[np.uint8],
-    masks_NSS: NDArray[np.uint8],
+    image_HWC: NDArray[np.uint8],
+    masks_NHW: NDArray[np.uint8],
     rng: np.random.Generator,
     *,
     any_direction: bool,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Mirror half of the pictures; turn them too where up and down mean nothing (cells, leaves)."""
     if rng.random() < 0.5:
-        image_SSC, masks_NSS = image_SSC[:, ::-1], masks_NSS[:, :, ::-1]
+        image_HWC, masks_NHW = image_HWC[:, ::-1], masks_NHW[:, :, ::-1]
     if any_direction:
         quarter_turns = int(rng.integers(4))
-        image_SSC = np.rot90(image_SSC, quarter_turns)
-        masks_NSS = np.rot90(masks_NSS, quarter_turns, axes=(1, 2))
-    return np.ascontiguousarray(image_SSC), np.ascontiguousarray(masks_NSS)
+        image_HWC = np.rot90(image_HWC, quarter_turns)
+        masks_NHW = np.rot90(masks_NHW, quarter_turns, axes=(1, 2))
+    return np.ascontiguousarray(image_HWC), np.ascontiguousarray(masks_NHW)
 
 
 def recolour(image_HWC: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

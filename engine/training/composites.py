@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.training.annotated import AnnotatedPhoto
 from engine.training.augment import recolour
-from engine.training.scene import Scene, SceneSource, drop_useless_masks
+from engine.training.scene import Scene, SceneSource, drop_useless_masks, padded
 
 CUT_OUT_SIDE_PX = 288
 MIN_CUT_OUT_AREA_PX = 900
@@ -62,21 +62,24 @@ class Composites:
     def draw(self, side_px: int, rng: np.random.Generator) -> Scene:
         """A background with things on it, the later ones in front."""
         background = self._backgrounds.draw(side_px, rng)
-        image = background.image_SSC.copy()
-        masks = list(background.masks_NSS)
+        height, width = background.content_hw or (side_px, side_px)
+        # Things lie on the photo, not on its padding, which stays as it is.
+        image = background.image_SSC[:height, :width].copy()
+        masks = list(background.masks_NSS[:, :height, :width])
         weights = list(background.weights_N * 0.7)
         is_single = rng.random() < self._single_share
         for _ in range(1 if is_single else int(rng.integers(2, 8))):
             half = _half_size(side_px, is_single, rng)
-            centre = side_px * (rng.uniform(0.35, 0.65, 2) if is_single else rng.uniform(0, 1, 2))
+            place_xy = rng.uniform(0.35, 0.65, 2) if is_single else rng.uniform(0, 1, 2)
+            centre_xy = np.array([width, height]) * place_xy
             cut_out = self._cut_outs[int(rng.integers(len(self._cut_outs)))]
-            pasted = _paste(image, cut_out, centre, half, rng)
+            pasted = _paste(image, cut_out, centre_xy, half, rng)
             if pasted.any():
                 masks = [np.where(pasted, np.uint8(0), mask) for mask in masks] + [pasted]
                 weights.append(1.0)
-        stacked = np.stack(masks) if masks else np.zeros((0, side_px, side_px), np.uint8)
+        stacked = np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)
         kept, kept_weights = drop_useless_masks(stacked, np.array(weights))
-        return Scene(recolour(image, rng), kept, kept_weights, exhaustive=False)
+        return padded(recolour(image, rng), kept, kept_weights, exhaustive=False, side_px=side_px)
 
 
 def _cut_out(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> CutOut | None:
@@ -104,7 +107,7 @@ def _paste(
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """Lay one turned, mirrored, recoloured thing on `image`; returns its mask."""
-    side_px = image.shape[0]
+    canvas_wh = (image.shape[1], image.shape[0])
     height, width = cut_out.mask_HW.shape
     scale = 2 * half_size_px / max(height, width)
     angle = rng.normal() * 12
@@ -121,11 +124,11 @@ def _paste(
     thing = cv2.warpAffine(
         recolour(source, rng),
         matrix,
-        (side_px, side_px),
+        canvas_wh,
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    soft = cv2.warpAffine(outline * np.float32(1), matrix, (side_px, side_px))
+    soft = cv2.warpAffine(outline * np.float32(1), matrix, canvas_wh)
     alpha = cv2.blur(soft, (3, 3)) if rng.random() < 0.7 else soft
     left, top, box_w, box_h = cv2.boundingRect((alpha > 0).astype(np.uint8))
     box = np.s_[top : top + box_h, left : left + box_w]

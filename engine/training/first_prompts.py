@@ -41,6 +41,9 @@ def make_example(
     if not len(scene.masks_NSS):
         raise ValueError("a scene without masks makes no example: draw another")
     free_SS = np.asarray(scene.masks_NSS.max(axis=0) == 0)
+    if scene.content_hw is not None:  # nobody clicks on padding
+        height, width = scene.content_hw
+        free_SS[height:] = free_SS[:, width:] = False
     chosen = _choose(scene, masks, rng)
     side_px = scene.image_SSC.shape[0]
     masks_MSS = np.zeros((masks, side_px, side_px), bool)

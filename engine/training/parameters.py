@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.training.session import SessionParameters
 
@@ -41,6 +41,15 @@ class ViewParameters(BaseModel):
         le=1,
         description="views whose targets are filled up with Felzenszwalb regions",
     )
+    augment: bool = Field(
+        default=True, description="mirror views and change their colours; false: as they are"
+    )
+
+    @model_validator(mode="after")
+    def _turns_are_augmentation(self) -> ViewParameters:
+        if self.any_direction and not self.augment:
+            raise ValueError("any_direction turns views, so it needs augment: true")
+        return self
 
 
 class PhotoSourceParameters(BaseModel):
@@ -56,6 +65,12 @@ class PhotoSourceParameters(BaseModel):
         default=(), strict=False, description="file names of photos that must not be used"
     )
     weight: float = Field(default=1.0, ge=0, description="how readily it is drawn from")
+    photos_by_masks: float = Field(
+        default=0.5,
+        ge=0,
+        description="photos are drawn by their number of masks to this power: 0 draws all alike, "
+        "1 all masks alike",
+    )
     views: ViewParameters = ViewParameters()
 
 

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from engine.training.annotated import AnnotatedPhoto
 from engine.training.augment import flip, recolour
 from engine.training.regions import cached_region_levels
-from engine.training.scene import Scene, drop_useless_masks
-
-PADDING_RGB = (124, 116, 104)
-"""About the mean that normalisation takes off: padding is nearly 0 for the network, as in SAM."""
+from engine.training.scene import Scene, drop_useless_masks, padded
 
 MOST_MASKS_PER_VIEW = 48
 REGION_WEIGHT = 0.35
@@ -63,6 +60,7 @@ class PhotoScenes:
         any_direction: turn pictures by quarters as well.
         exhaustive: everything of interest is annotated.
         region_cache: folder of Felzenszwalb regions that fill up photos with few masks, or None.
+        by_masks: photos are drawn by their number of masks to this power; 0: all alike.
     """
 
     def __init__(
@@ -77,10 +75,15 @@ class PhotoScenes:
         region_cache: Path | None = None,
         region_share: float = 0.0,
         photo_share: tuple[float, float] | None = None,
+        by_masks: float = 0.5,
+        augment: bool = True,
     ) -> None:
         if not photos:
             raise ValueError("no annotated photo to draw views of: check the annotation file")
         self._photos = photos
+        weights = np.array([len(photo.segmentations) for photo in photos], float) ** by_masks
+        self._shares = weights / weights.sum()
+        self._augment = augment
         self._shape = WindowShape(whole_share, zoom, smallest_window_px, photo_share)
         self._any_direction = any_direction
         self._exhaustive = exhaustive
@@ -89,7 +92,7 @@ class PhotoScenes:
 
     def draw(self, side_px: int, rng: np.random.Generator) -> Scene:
         """A random view of a random photo."""
-        photo = self._photos[int(rng.integers(len(self._photos)))]
+        photo = self._photos[int(rng.choice(len(self._photos), p=self._shares))]
         size_hw = (photo.height_px, photo.width_px)
         window = choose_window(photo.boxes_xywh, size_hw, self._shape, rng)
         whole_image = photo.read_image()
@@ -97,18 +100,19 @@ class PhotoScenes:
         inside = annotations_inside(photo, window)
         if len(inside) > MOST_MASKS_PER_VIEW:
             inside = rng.choice(inside, MOST_MASKS_PER_VIEW, replace=False)
-        whole_masks = photo.read_masks(inside)
-        masks = cut_masks(whole_masks, window, side_px)
+        masks = cut_masks(photo.read_masks(inside), window, side_px)
         weights: NDArray[np.float64] = np.ones(len(masks))
         exhaustive = self._exhaustive and len(inside) < MOST_MASKS_PER_VIEW
         if self._region_cache is not None and rng.random() < self._region_share:
             levels = cached_region_levels(photo.path, whole_image, self._region_cache)
             regions = _cut_regions(levels, photo, window, side_px, rng)
             weights = np.concatenate([weights, np.full(len(regions), REGION_WEIGHT)])
-            masks = np.concatenate([masks, regions])
+            masks = np.concatenate([masks, regions]) if len(masks) else regions
         masks, weights = drop_useless_masks(masks, weights)
-        image, masks = flip(image, masks, rng, any_direction=self._any_direction)
-        return Scene(recolour(image, rng), masks, weights, exhaustive)
+        if self._augment:
+            image, masks = flip(image, masks, rng, any_direction=self._any_direction)
+            image = recolour(image, rng)
+        return padded(image, masks, weights, exhaustive=exhaustive, side_px=side_px)
 
 
 def choose_window(
@@ -159,27 +163,25 @@ def annotations_inside(photo: AnnotatedPhoto, window: Window) -> NDArray[np.intp
 
 
 def cut_image(image_HWC: NDArray[np.uint8], window: Window, side_px: int) -> NDArray[np.uint8]:
-    """The window as a square of `side_px`, padded where it reaches beyond the photo."""
-    out = np.empty((side_px, side_px, 3), np.uint8)
-    out[:] = PADDING_RGB
+    """What the window shows of the photo, scaled so that the whole window is `side_px` wide and
+    high: (h, w, 3), smaller than that where the window reaches beyond the photo.
+    """  # noqa: D205 - one sentence, two lines
     piece = image_HWC[window.top :, window.left :][: window.height, : window.width]
-    resized = _resize(piece, window, side_px)
-    out[: resized.shape[0], : resized.shape[1]] = resized
-    return out
+    return _resize(piece, window, side_px)
 
 
 def cut_masks(
     masks: list[NDArray[np.uint8]], window: Window, side_px: int, *, cut: bool = False
 ) -> NDArray[np.uint8]:
-    """Masks of the photo, cut as `cut_image` cuts the photo (`cut`: they are cut already)."""
-    out = np.zeros((len(masks), side_px, side_px), np.uint8)
-    for slot, mask in enumerate(masks):
-        piece = mask
-        if not cut:
-            piece = mask[window.top :, window.left :][: window.height, : window.width]
-        resized = _resize(np.ascontiguousarray(piece) * np.uint8(255), window, side_px)
-        out[slot, : resized.shape[0], : resized.shape[1]] = resized > 127
-    return out
+    """Masks (N, h, w), cut as `cut_image` cuts the photo (`cut`: they are cut already)."""
+    pieces = [
+        mask if cut else mask[window.top :, window.left :][: window.height, : window.width]
+        for mask in masks
+    ]
+    if not pieces:
+        return np.zeros((0, side_px, side_px), np.uint8)
+    shares = [_resize(np.ascontiguousarray(p) * np.uint8(255), window, side_px) for p in pieces]
+    return np.array([share > 127 for share in shares], np.uint8)
 
 
 def _cut_regions(

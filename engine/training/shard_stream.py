@@ -25,7 +25,7 @@ from engine.training.photo_views import (
     choose_window,
     cut_image,
 )
-from engine.training.scene import Scene, SceneSource, drop_useless_masks
+from engine.training.scene import Scene, SceneSource, drop_useless_masks, padded
 from engine.training.shard_index import index_groups, read_group
 from model.errors import ConfigurationError
 from pipelines.storage import Folder
@@ -112,6 +112,7 @@ class _BlockScenes:
         )
         self._any_direction = views.any_direction
         self._exhaustive = views.exhaustive
+        self._augment = views.augment
 
     def draw(self, side_px: int, rng: np.random.Generator) -> Scene:
         """A random view of one of the photos."""
@@ -125,15 +126,18 @@ class _BlockScenes:
         complete = len(inside) <= MOST_MASKS_PER_VIEW
         if not complete:
             inside = rng.choice(inside, MOST_MASKS_PER_VIEW, replace=False)
-        masks = photo.masks(inside, window, side_px)
+        height, width = image.shape[:2]
+        masks = photo.masks(inside, window, side_px)[:, :height, :width]
         masks, weights = drop_useless_masks(masks, photo.weights_N[inside])
         if len(weights) and weights.max() > 0:
             weights = weights / weights.max()
         else:
             masks, weights = masks[:0], weights[:0]
-        image, masks = flip(image, masks, rng, any_direction=self._any_direction)
+        if self._augment:
+            image, masks = flip(image, masks, rng, any_direction=self._any_direction)
+            image = recolour(image, rng)
         exhaustive = complete and (self._exhaustive or photo.exhaustive)
-        return Scene(recolour(image, rng), masks, weights, exhaustive)
+        return padded(image, masks, weights, exhaustive=exhaustive, side_px=side_px)
 
 
 class _StreamedPhoto:

@@ -121,6 +121,8 @@ def _views(source: PhotoSourceParameters, photos: list[AnnotatedPhoto], cache: P
         region_cache=cache if views.region_share else None,
         region_share=views.region_share,
         photo_share=views.photo_share,
+        by_masks=source.photos_by_masks,
+        augment=views.augment,
     )
 
 

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from engine.training.annotated import AnnotatedPhoto
 from engine.training.coco_folder import read_coco
 from engine.training.composites import Composites, collect_cut_outs
 from engine.training.first_prompts import jittered_box, make_example
@@ -16,23 +18,30 @@ from engine.training.photo_views import (
     cut_image,
     cut_masks,
 )
-from engine.training.scene import Scene
+from engine.training.scene import PADDING_RGB, Scene, padded
 from model.errors import ConfigurationError
+from model.network.architectures import build_sam
 from tests.engine.training.photo_factory import boxes_photo, write_coco
 
 SIDE = 64
 
 
-def views(folder: Path, whole_share: float = 0.5, *, exhaustive: bool = False) -> PhotoScenes:
-    path = write_coco(folder)
-    return PhotoScenes(
-        read_coco(path, path.parent / "images"),
-        whole_share=whole_share,
-        zoom=(1.2, 3.0),
-        smallest_window_px=32,
-        any_direction=False,
-        exhaustive=exhaustive,
-    )
+def views(
+    folder: Path, whole_share: float = 0.5, *, photos: int = 3, **changes: object
+) -> PhotoScenes:
+    path = write_coco(folder, photos)
+    return make_views(read_coco(path, path.parent / "images"), whole_share=whole_share, **changes)
+
+
+def make_views(photos: list[AnnotatedPhoto], **changes: object) -> PhotoScenes:
+    settings: dict[str, object] = {
+        "whole_share": 0.5,
+        "zoom": (1.2, 3.0),
+        "smallest_window_px": 32,
+        "any_direction": False,
+        "exhaustive": False,
+    }
+    return PhotoScenes(photos, **(settings | changes))  # type: ignore[arg-type]
 
 
 def mixture(source: PhotoScenes, **changes: float) -> Mixture:
@@ -60,6 +69,23 @@ def test_a_foreign_file_is_refused_by_name(tmp_path: Path) -> None:
         read_coco(path, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("said_hw", "says"),
+    [((120, 80), "do not follow the photo's EXIF rotation"), ((160, 240), "the very photos")],
+)
+def test_a_photo_of_another_size_than_its_annotations_is_refused(
+    tmp_path: Path, said_hw: tuple[int, int], says: str
+) -> None:
+    path = write_coco(tmp_path, photos=1)
+    document = json.loads(path.read_text())
+    document["images"][0] |= {"height": said_hw[0], "width": said_hw[1]}
+    path.write_text(json.dumps(document))
+    (photo,) = read_coco(path, tmp_path / "images")
+    sizes = rf"000\.png is 120 x 80 px, but its annotations are for {said_hw[1]} x {said_hw[0]} px"
+    with pytest.raises(ConfigurationError, match=f"{sizes}.*{says}"):
+        photo.read_image()
+
+
 def test_a_window_cuts_photo_and_masks_alike() -> None:
     image, masks = boxes_photo(0)
     window = Window(left=20, top=10, width=60, height=60)
@@ -75,8 +101,63 @@ def test_a_window_beyond_the_photo_is_padded_without_masks() -> None:
     window = Window(0, 0, 120, 120)
     cut = cut_image(image, window, SIDE)
     inside = cut_masks([m.astype(np.uint8) for m in masks], window, SIDE)
-    assert (cut[-10:] == (124, 116, 104)).all()
-    assert not inside[:, -10:].any()
+    scene = padded(cut, inside, np.ones(3), exhaustive=True, side_px=SIDE)
+    assert scene.content_hw == (43, SIDE) == inside.shape[1:]
+    assert (scene.image_SSC[43:] == PADDING_RGB).all()
+    assert (scene.image_SSC[:43] == cut).all()
+    assert not scene.masks_NSS[:, 43:].any()
+
+
+def test_padding_is_nothing_to_the_network() -> None:
+    picture = torch.tensor(PADDING_RGB).float().view(1, 3, 1, 1)
+    assert build_sam("tiny").normalise(picture).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("any_direction", [False, True])
+def test_padding_stays_what_and_where_it_is_at_inference_whatever_views_go_through(
+    tmp_path: Path, any_direction: bool
+) -> None:
+    source = views(tmp_path, whole_share=1.0, any_direction=any_direction)
+    photos = read_coco(tmp_path / "truth.json", tmp_path / "images")
+    composites = Composites(source, collect_cut_outs(photos))
+    sizes = set()
+    for seed in range(12):
+        for scenes in (source, composites):
+            scene = scenes.draw(SIDE, np.random.default_rng(seed))
+            assert scene.content_hw is not None
+            height, width = scene.content_hw
+            sizes.add((height, width))
+            assert (scene.image_SSC[height:] == PADDING_RGB).all()
+            assert (scene.image_SSC[:, width:] == PADDING_RGB).all()
+            assert not scene.masks_NSS[:, height:].any()
+            assert not scene.masks_NSS[:, :, width:].any()
+    assert sizes == ({(43, SIDE), (SIDE, 43)} if any_direction else {(43, SIDE)})
+
+
+def test_views_without_augmentation_are_the_photo_as_it_is(tmp_path: Path) -> None:
+    source = views(tmp_path, whole_share=1.0, augment=False, photos=1)
+    scene = source.draw(SIDE, np.random.default_rng(0))
+    assert (
+        scene.image_SSC[:43] == cut_image(boxes_photo(0)[0], Window(0, 0, 120, 120), SIDE)
+    ).all()
+
+
+def test_photos_with_many_masks_are_drawn_more_often_but_not_as_often_as_their_masks(
+    tmp_path: Path,
+) -> None:
+    path = write_coco(tmp_path, photos=2)
+    document = json.loads(path.read_text())
+    # One mask is left of the first photo, three are in the second.
+    document["annotations"] = document["annotations"][2:]
+    path.write_text(json.dumps(document))
+    photos = read_coco(path, tmp_path / "images")
+
+    def share_of_second(by_masks: float) -> float:
+        return float(make_views(photos, by_masks=by_masks)._shares[1])
+
+    assert [share_of_second(power) for power in (0, 0.5, 1)] == pytest.approx(
+        [0.5, 0.634, 0.75], abs=1e-3
+    )
 
 
 def test_windows_in_shares_of_the_photo_show_small_and_large_things_at_one_scale() -> None:

@@ -11,6 +11,7 @@ import pytest
 from engine.training.parameters import SamplingParameters, StreamSourceParameters
 from engine.training.photo_views import Window, cut_masks
 from engine.training.sampling import MaskFacts, mask_weights, photo_factors
+from engine.training.scene import PADDING_RGB
 from engine.training.shard_stream import ShardStream, _paste, _snapped, reduction_for
 from model.errors import ConfigurationError
 from stages import rle
@@ -58,6 +59,20 @@ def test_every_photo_takes_its_turn_and_scenes_hold_its_masks(tmp_path: Path) ->
         assert len(scene.masks_NSS) == 2
         assert sorted(scene.weights_N) == [0.1, 1.0]
     assert len(seen) == 6
+
+
+def test_padding_of_streamed_views_is_where_and_what_it_is_at_inference(tmp_path: Path) -> None:
+    views = {"whole_share": 1.0, "any_direction": True}
+    stream = ShardStream(make_stream(tmp_path, views=views))
+    for number in range(12):
+        scene = stream.at(0, number).draw(64, np.random.default_rng(number))
+        assert scene.content_hw is not None
+        height, width = scene.content_hw
+        assert min(height, width) < 64
+        assert (scene.image_SSC[height:] == PADDING_RGB).all()
+        assert (scene.image_SSC[:, width:] == PADDING_RGB).all()
+        assert not scene.masks_NSS[:, height:].any()
+        assert not scene.masks_NSS[:, :, width:].any()
 
 
 def test_shards_without_photos_or_without_masks_are_refused(tmp_path: Path) -> None:
