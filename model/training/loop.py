@@ -108,14 +108,14 @@ class Trainer:
         set_learning_rate(self.optimiser, factor)
         is_plain = self.step < parameters.plain_steps
         loss = parameters.plain_loss if is_plain else parameters.loss
-        # Seeded by the step alone: a resumed run clicks as the unbroken one would have.
-        rng = np.random.default_rng([parameters.seed, self.step])
         with torch.autocast(
             self.sam.device.type, dtype=self._precision, enabled=self._precision is not None
         ):
             figures = [
-                self._rounds.run(next(batches), loss, rng, scale=1 / parameters.accumulate)
-                for _ in range(parameters.accumulate)
+                self._rounds.run(
+                    next(batches), loss, self._choices(batch), scale=1 / parameters.accumulate
+                )
+                for batch in range(parameters.accumulate)
             ]
         if self._synchronise is not None:
             self._synchronise(self._learning)
@@ -143,15 +143,27 @@ class Trainer:
         self.sam.load_state_dict(state["sam"])
         if self.edge_head is not None and state["edge_head"] is not None:
             self.edge_head.load_state_dict(state["edge_head"])
+        peaks = [group["peak_lr"] for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(state["optimiser"])
+        # A run may go on with another learning rate than its state was saved with.
+        for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
+            group["peak_lr"] = peak
         self.average.load_state_dict(state["average"])
+
+    def _choices(self, batch: int) -> np.random.Generator:
+        """What the annotators of a step's batch choose by: seeded by its number alone, so that a
+        resumed run clicks as the unbroken one would have, and so that all processes go through
+        the same rounds: where an annotator clicks takes as many draws as there are errors.
+        """  # noqa: D205 - one sentence, several lines
+        return np.random.default_rng([self.parameters.seed, self.step, batch])
 
     def _refuse_nan(self, figures: list[BatchFigures], norm: float) -> None:
         if math.isfinite(norm) and all(math.isfinite(f.loss) for f in figures):
             return
         raise LossIsNotANumberError(
             f"step {self.step}: loss {[f.loss for f in figures]}, gradient norm {norm}; the "
-            "weights were not touched. Lower the learning rate or clip_norm and resume"
+            "weights were not touched. Lower session.loop.optimiser.learning_rate or clip_norm "
+            "and run it again in the same folder: it goes on from its last state"
         )
 
     def _summarise(self, figures: list[BatchFigures], norm: float, factor: float) -> StepFigures:

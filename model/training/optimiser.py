@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
+
+_ENCODER: Final = "sam.image_encoder."
+_BLOCKS: Final = f"{_ENCODER}blocks."
+_EMBEDDINGS: Final = (f"{_ENCODER}pos_embed", f"{_ENCODER}patch_embed.")
 
 
 class OptimiserParameters(BaseModel):
@@ -41,7 +45,8 @@ class OptimiserParameters(BaseModel):
         default=1.0,
         gt=0,
         le=1,
-        description="factor from each block of a ViT to the one below it (paper: 0.8)",
+        description="factor from each layer of a ViT to the one below it: the neck has 1, the last "
+        "block this, the patch and position embeddings the smallest (paper: 0.8)",
     )
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of all gradients")
 
@@ -68,10 +73,12 @@ def build_optimiser(
         ValueError: nothing is left to learn.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in _named(modules):
+    named = list(_named(modules))
+    blocks = 1 + max((_block_index(name) for name, _ in named), default=-1)
+    for name, parameter in named:
         if not parameter.requires_grad:
             continue
-        rate = parameters.learning_rate * _rate_factor(name, parameters)
+        rate = parameters.learning_rate * _rate_factor(name, blocks, parameters)
         decay = parameters.weight_decay if parameter.ndim > 1 else 0.0
         if rate > 0:
             groups.setdefault((rate, decay), []).append(parameter)
@@ -100,13 +107,23 @@ def _named(modules: Mapping[str, nn.Module]) -> Iterable[tuple[str, nn.Parameter
             yield f"{prefix}.{name}", parameter
 
 
-def _rate_factor(name: str, parameters: OptimiserParameters) -> float:
-    """The image encoder's own factor, and a ViT block's by its depth."""
-    if not name.startswith("sam.image_encoder."):
+def _rate_factor(name: str, blocks: int, parameters: OptimiserParameters) -> float:
+    """The image encoder's own factor, and a layer's of a ViT of so many blocks by its depth.
+
+    Depths as in ViTDet (Li et al. 2022): embeddings 0, blocks 1, 2, ..., what follows them last.
+    """
+    if not name.startswith(_ENCODER):
         return 1.0
-    factor = parameters.encoder_rate
-    if parameters.layer_decay < 1 and ".blocks." in name:
-        depth_index = int(name.split(".blocks.")[1].split(".")[0])
-        # Twelve blocks in ViT-B; deeper ones only start lower, which the decay itself bounds.
-        factor *= parameters.layer_decay ** max(0, 11 - depth_index)
-    return factor
+    if not blocks:
+        return parameters.encoder_rate
+    depth = blocks + 1
+    if name.startswith(_EMBEDDINGS):
+        depth = 0
+    elif name.startswith(_BLOCKS):
+        depth = 1 + _block_index(name)
+    return parameters.encoder_rate * parameters.layer_decay ** (blocks + 1 - depth)
+
+
+def _block_index(name: str) -> int:
+    """Which of the image encoder's blocks a parameter belongs to, from 0; -1 for none."""
+    return int(name.removeprefix(_BLOCKS).split(".")[0]) if name.startswith(_BLOCKS) else -1

@@ -27,20 +27,26 @@ class ProcessGroup:
         return self.rank == 0
 
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
-        """Replace every gradient by its mean over all processes.
+        """Replace every gradient by its mean over all processes; none counts as zero.
 
-        All processes run the same rounds in a step, so the same parameters have gradients.
+        What one process did not use another may have (a prompt of another kind), so all of them
+        exchange all parameters, and how many had a gradient: one that nobody used keeps none, and
+        the optimiser leaves it alone, as in a process that trains by itself.
         """
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if self.size == 1 or not gradients:
+        if self.size == 1 or not parameters:
             return
-        flat = torch.cat([g.flatten() for g in gradients])
+        gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in parameters]
+        used = parameters[0].new_tensor([float(p.grad is not None) for p in parameters])
+        flat = torch.cat([*(g.flatten() for g in gradients), used])
         dist.all_reduce(flat)
         flat /= self.size
-        start = 0
-        for gradient in gradients:
-            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
-            start += gradient.numel()
+        *means, used = flat.split([*(p.numel() for p in parameters), len(parameters)])
+        for parameter, mean, share in zip(parameters, means, used.tolist(), strict=True):
+            if not share:
+                continue
+            if parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+            parameter.grad.copy_(mean.view_as(parameter))  # into its own memory format
 
     def wait(self) -> None:
         """Go on once every process has come here."""

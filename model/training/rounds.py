@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -54,7 +55,8 @@ class RoundParameters(BaseModel):
     rounds_without_click: int = Field(
         default=0,
         ge=0,
-        description="last rounds that only feed the logits back (paper: 2, one of them early)",
+        description="rounds that only feed the logits back (paper: 2): the last one, the others at "
+        "random places before it",
     )
     single_on_first_point: float = Field(
         default=0.25, ge=0, description="weight of the single mask where one point is ambiguous"
@@ -63,8 +65,9 @@ class RoundParameters(BaseModel):
     edge_weight: float = Field(
         default=0.3, ge=0, description="weight of outlines drawn from the embedding; 0: none"
     )
-    logits_upsampling: int = Field(
-        default=2, ge=1, description="the loss is taken on logits enlarged by this factor"
+    logits_upsampling: Literal[1, 2, 4] = Field(
+        default=2,
+        description="the loss is taken on logits enlarged by this factor; 4: as the picture",
     )
     frame_px: int = Field(
         default=0,
@@ -178,6 +181,7 @@ class SimulatedRounds:
             batch, embedding, starts_with_box, parameters.logits_upsampling
         )
         place = Place.drawn(embedding, parameters.frame_px, rng)
+        without_click = _rounds_without_click(rounds, parameters.rounds_without_click, rng)
         figures = []
         for number in range(rounds):
             logits, iou_P4 = self._answer(embedding, annotators, place)
@@ -189,9 +193,9 @@ class SimulatedRounds:
             error = (iou_P4.detach() - true_P4)[:, FIRST_OF_THREE:].abs().mean()
             figures.append((float(value.detach()), float(iou_of_best.mean()), float(error)))
             if number + 1 < rounds:
-                keep_clicks = number + 1 >= rounds - parameters.rounds_without_click
+                click = number + 1 not in without_click
                 annotators = annotators.after(
-                    logits.detach(), best_P, rng, parameters.innermost_share, click=not keep_clicks
+                    logits.detach(), best_P, rng, parameters.innermost_share, click=click
                 )
         return figures, rounds
 
@@ -239,6 +243,15 @@ class SimulatedRounds:
         true_P4 = true_iou(enlarged, annotators.target_Phw) * object_P[:, None]
         iou_loss = F.mse_loss(iou_P4, true_P4)
         return mask_loss + self._parameters.iou_weight * iou_loss, true_P4
+
+
+def _rounds_without_click(rounds: int, wanted: int, rng: np.random.Generator) -> set[int]:
+    """Which rounds, from 0, bring no new click: never the first; the last, and others before it."""
+    later = np.arange(1, rounds - 1)
+    if not wanted or rounds == 1:
+        return set()
+    earlier = rng.choice(later, min(wanted - 1, len(later)), replace=False) if wanted > 1 else []
+    return {rounds - 1, *(int(number) for number in earlier)}
 
 
 def _best_mask(iou_P4: Tensor, is_ambiguous: bool) -> Tensor:

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from model.network.architectures import build_sam
 from model.training.edge_head import EdgeHead
@@ -10,7 +11,7 @@ from model.training.loop import LoopParameters, LossIsNotANumberError, Trainer
 from model.training.losses import MaskLossParameters
 from model.training.optimiser import OptimiserParameters
 from model.training.place import Place
-from model.training.rounds import RoundParameters, SimulatedRounds
+from model.training.rounds import RoundParameters, SimulatedRounds, _rounds_without_click
 from model.training.state import load_state, save_state
 from tests.model.training.example_factory import batches
 
@@ -79,6 +80,22 @@ def test_accumulated_gradients_are_those_of_one_large_batch() -> None:
     for _ in range(2):
         rounds.run(next(singles), PLAIN, np.random.default_rng(0), scale=0.5)
     assert torch.allclose(together, weight.grad, atol=1e-6)
+
+
+def test_rounds_without_a_click_are_the_last_and_others_anywhere_but_first() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [_rounds_without_click(11, 2, rng) for _ in range(300)]
+    assert {len(chosen) for chosen in drawn} == {2}
+    assert set.union(*drawn) == set(range(1, 11))
+    assert set.intersection(*drawn) == {10}
+    assert _rounds_without_click(2, 2, rng) == {1}
+    assert _rounds_without_click(1, 2, rng) == _rounds_without_click(3, 0, rng) == set()
+
+
+def test_logits_are_enlarged_only_by_factors_that_divide_the_picture() -> None:
+    for factor in (3, 8):
+        with pytest.raises(ValidationError, match="1, 2 or 4"):
+            RoundParameters(logits_upsampling=factor)
 
 
 def test_windows_of_a_frame_have_the_positions_that_their_cells_have_in_it() -> None:

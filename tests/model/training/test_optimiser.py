@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from model.network.image_encoder import ImageEncoderViT
 from model.training.optimiser import (
     OptimiserParameters,
     build_optimiser,
@@ -48,6 +49,28 @@ def test_the_image_encoder_may_learn_more_slowly() -> None:
     optimiser = build_optimiser({"sam": network}, parameters)
     set_learning_rate(optimiser, 0.5)
     assert sorted({group["lr"] for group in optimiser.param_groups}) == pytest.approx([0.05, 0.5])
+
+
+@pytest.mark.parametrize("blocks", [12, 32])
+def test_layers_of_a_vit_learn_the_more_slowly_the_deeper_they_lie(blocks: int) -> None:
+    """As in ViTDet: embeddings lowest, whatever the number of blocks."""
+    encoder = ImageEncoderViT(channels=8, depth=blocks, heads=1, global_blocks=())
+    network = nn.ModuleDict({"image_encoder": encoder, "mask_decoder": nn.Linear(2, 2)})
+    parameters = OptimiserParameters(learning_rate=1.0, layer_decay=0.8, encoder_rate=0.5)
+    optimiser = build_optimiser({"sam": network}, parameters)
+    rate_of = {id(p): g["peak_lr"] for g in optimiser.param_groups for p in g["params"]}
+
+    def rate(parameter: nn.Parameter) -> float:
+        return float(rate_of[id(parameter)])
+
+    rates = [rate(block.mlp.lin1.weight) for block in encoder.blocks]
+    lowest = 0.5 * 0.8 ** (blocks + 1)
+    assert rate(encoder.patch_embed.proj.weight) == pytest.approx(lowest)
+    assert rate(encoder.pos_embed) == pytest.approx(lowest)
+    assert rates == pytest.approx([lowest / 0.8 ** (i + 1) for i in range(blocks)])
+    assert rates[-1] == pytest.approx(0.5 * 0.8)
+    assert {rate(p) for p in encoder.neck.parameters()} == {0.5}
+    assert rate(network["mask_decoder"].weight) == 1.0
 
 
 def test_a_wholly_frozen_network_is_refused() -> None:

@@ -1,12 +1,19 @@
 import os
 import socket
+from itertools import islice
 from pathlib import Path
 
+import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import nn
 
+from model.network.architectures import build_sam
+from model.training.loop import LoopParameters, Trainer
+from model.training.optimiser import OptimiserParameters
 from model.training.parallel import ProcessGroup, join_processes
+from model.training.rounds import RoundParameters
+from tests.model.training.example_factory import batches
 
 
 def _free_port() -> int:
@@ -23,10 +30,40 @@ def _average_in_one_process(rank: int, port: int, folder: str) -> None:
         "MASTER_PORT": str(port),
     }
     group = join_processes("cpu")
-    used, unused = nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(4))
-    used.grad = torch.full((2, 3), float(rank))
-    group.average_gradients([used, unused])
-    torch.save((group.is_first, used.grad, unused.grad), Path(folder) / f"{rank}.pt")
+    kernel = torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last)
+    used, unused = nn.Parameter(kernel), nn.Parameter(torch.zeros(4))
+    of_second = nn.Parameter(torch.zeros(3))
+    used.grad = torch.arange(24.0).view(2, 3, 2, 2).to(memory_format=torch.channels_last) * rank
+    if rank == 1:
+        of_second.grad = torch.full((3,), 4.0)
+    group.average_gradients([unused, used, of_second])
+    torch.save(
+        (group.is_first, used.grad, unused.grad, of_second.grad), Path(folder) / f"{rank}.pt"
+    )
+    group.leave()
+
+
+def _train_in_one_process(rank: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    group = join_processes("cpu")
+    torch.manual_seed(0)
+    rounds = RoundParameters(round_shares=(0.3, 0.3, 0.4), innermost_share=0.5)
+    optimiser = OptimiserParameters(learning_rate=1e-3, warmup_steps=0, schedule="hold")
+    parameters = LoopParameters(
+        steps=9, plain_steps=9, accumulate=2, rounds=rounds, optimiser=optimiser
+    )
+    trainer = Trainer(build_sam("tiny"), parameters, group.average_gradients)
+    drawn = islice(batches(examples=1), rank, None, 2)
+    for _ in range(3):
+        trainer.train_step(drawn)
+    weights = {name: p.detach() for name, p in trainer.sam.named_parameters()}
+    torch.save(weights, Path(folder) / f"{rank}.pt")
     group.leave()
 
 
@@ -34,9 +71,20 @@ def test_two_processes_end_up_with_the_same_mean_gradient(tmp_path: Path) -> Non
     mp.spawn(_average_in_one_process, args=(_free_port(), str(tmp_path)), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert (first[0], second[0]) == (True, False)
-    assert torch.equal(first[1], torch.full((2, 3), 0.5))
+    assert torch.equal(first[1], torch.arange(24.0).view(2, 3, 2, 2) / 2)
+    assert first[1].is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(first[1], second[1])
     assert first[2] is None
+    assert torch.equal(first[3], torch.full((3,), 2.0))
+    assert torch.equal(first[3], second[3])
+
+
+@pytest.mark.slow
+def test_two_processes_that_accumulate_end_with_the_same_weights(tmp_path: Path) -> None:
+    """However many draws each one's annotators take: rounds and first prompts stay in step."""
+    mp.spawn(_train_in_one_process, args=(_free_port(), str(tmp_path)), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_process_alone_changes_nothing() -> None:
