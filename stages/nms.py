@@ -12,7 +12,9 @@ def keep_by_box_nms(
     """Keeps the first of every group of boxes that overlap too much.
 
     Args:
-        boxes_xyxy: (N, 4) left, top, right, bottom; right and bottom are exclusive.
+        boxes_xyxy: (N, 4) left, top, right, bottom, as coordinates: a box is `right - left` wide.
+            Whether right and bottom are a mask's last pixels (as in `segment-anything`, and as
+            automatic masks have it) or those after them is the caller's choice.
         ranking: (N,) indices of the boxes, the best first. Ties are the caller's to break, so
             that results do not depend on a sort.
         max_iou: a box whose IoU with a kept one is greater is suppressed.

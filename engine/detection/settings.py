@@ -44,8 +44,9 @@ class DetectorRun(BaseModel):
 
     def weights_depend_on(self, model_id: str) -> dict[str, Any]:
         """Everything that changes the detector."""
-        others = dict.fromkeys(("out", "checkpoint", "measure_on", "threads", "device"), True)
-        # How masks' training draws from a source is nothing to a detector.
-        unused = {"__all__": {"photos_by_masks": True, "views": {"augment": True}}}
-        dumped = self.model_dump(mode="json", exclude={**others, "sources": unused})
+        others = {"out", "checkpoint", "measure_on", "threads", "device"}
+        dumped = self.model_dump(mode="json", exclude=others)
+        for source in dumped["sources"]:
+            # How masks' training draws from a source is nothing to a detector.
+            del source["photos_by_masks"], source["views"]["augment"]
         return {**dumped, "model_id": model_id}

@@ -38,7 +38,7 @@ class Journal:
         self._every_steps = every_steps
         self._pending: list[StepFigures] = []
         self._started = time.perf_counter()
-        kept = [line for line in read_log(folder) if line["step"] <= step]
+        kept = [line for line in _lines(folder) if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         self._path.write_text(text, encoding="utf-8")
 
@@ -57,8 +57,18 @@ class Journal:
         self._started = time.perf_counter()
         return line
 
+    def say_changed(self, step: int, changes: Mapping[str, tuple[Any, Any]]) -> None:
+        """Keep in the log that the run goes on with other values, each before and now."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "changed": changes}) + "\n")
+
 
 def read_log(folder: Path) -> list[Mapping[str, Any]]:
+    """The figures of a run's log."""
+    return [line for line in _lines(folder) if "changed" not in line]
+
+
+def _lines(folder: Path) -> list[Mapping[str, Any]]:
     """The lines of a run's log; a last line that a kill cut off is left out."""
     path = folder / LOG_NAME
     if not path.exists():

@@ -40,7 +40,7 @@ class ProcessGroup:
         flat = torch.cat([*(g.flatten() for g in gradients), used])
         dist.all_reduce(flat)
         flat /= self.size
-        *means, used = flat.split([*(p.numel() for p in parameters), len(parameters)])
+        *means, used = torch.split(flat, [*(p.numel() for p in parameters), len(parameters)])
         for parameter, mean, share in zip(parameters, means, used.tolist(), strict=True):
             if not share:
                 continue

@@ -247,11 +247,13 @@ class SimulatedRounds:
 
 def _rounds_without_click(rounds: int, wanted: int, rng: np.random.Generator) -> set[int]:
     """Which rounds, from 0, bring no new click: never the first; the last, and others before it."""
-    later = np.arange(1, rounds - 1)
     if not wanted or rounds == 1:
         return set()
-    earlier = rng.choice(later, min(wanted - 1, len(later)), replace=False) if wanted > 1 else []
-    return {rounds - 1, *(int(number) for number in earlier)}
+    earlier = min(wanted - 1, rounds - 2)
+    # Drawn only where there is a choice: other runs' annotators go on choosing as they did.
+    if not earlier:
+        return {rounds - 1}
+    return {rounds - 1, *rng.choice(np.arange(1, rounds - 1), earlier, replace=False).tolist()}
 
 
 def _best_mask(iou_P4: Tensor, is_ambiguous: bool) -> Tensor:

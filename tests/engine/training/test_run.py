@@ -18,6 +18,10 @@ from engine.training.parameters import TrainingConfiguration
 from engine.training.run import CHECKPOINT_NAME, train_run
 from model.checkpoints import load_checkpoint
 from model.errors import ConfigurationError, StopError
+from model.network.architectures import build_sam
+from model.training.examples import TrainingBatch
+from model.training.loop import StepFigures
+from model.training.session import TrainingSession
 from tests.engine.training.photo_factory import write_coco
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -98,8 +102,11 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_and_both_end_well(tmp_path: Path) -> None:
+    # Where annotators have nothing to choose: one process that accumulates sees the same pictures
+    # in as many batches. Statistics of batch norms are frozen: each process has its own.
+    alike = ["session.loop.rounds.box_share=0", "session.frozen_statistics=true"]
     configuration = tmp_path / "run.json"  # JSON is YAML
-    configuration.write_text(json.dumps(SMALL))
+    configuration.write_text(make_configuration(*alike).model_dump_json())
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command = [*launcher, "--nproc-per-node", "2", "-m", "engine.cli", "train"]
     done = subprocess.run(
@@ -110,12 +117,57 @@ def test_two_processes_train_as_one_and_both_end_well(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(str(tmp_path / "run" / CHECKPOINT_NAME)).card.data == ("procedural",)
+    alone = ["data.images_per_step=1", "session.loop.accumulate=2"]
+    train_run(make_configuration(*alike, *alone), tmp_path / "alone")
+    torch.manual_seed(0)
+    begun = build_sam("tiny").state_dict()
+    ours, theirs = (_weights(tmp_path / name / CHECKPOINT_NAME) for name in ("run", "alone"))
+    moved = sum(float((theirs[name] - begun[name]).square().sum()) for name in begun)
+    apart = sum(float((theirs[name] - ours[name]).square().sum()) for name in begun)
+    assert moved > 0
+    assert apart < 1e-4 * moved  # sums in another order are other sums
 
 
-def test_another_configuration_is_refused_by_what_differs(tmp_path: Path) -> None:
+def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(str(checkpoint)).sam.state_dict()
+
+
+def test_another_configuration_is_refused_but_for_length_and_rate_which_the_log_tells(
+    tmp_path: Path,
+) -> None:
     train_run(make_configuration(), tmp_path)
-    with pytest.raises(ConfigurationError, match=r"another configuration \(data differ\)"):
+    with pytest.raises(ConfigurationError, match=r"another configuration \(data\.seed differ\)"):
         train_run(make_configuration("data.seed=7"), tmp_path)
+
+    careful = ["session.loop.steps=4", "session.loop.optimiser.learning_rate=0.0001"]
+    assert train_run(make_configuration(*careful), tmp_path).steps == 4
+
+    last = read_log(tmp_path)[-1]
+    assert (last["step"], last["learning_rate"]) == (4, pytest.approx(0.00005))  # of the cosine
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    changed = {
+        "session.loop.steps": [3, 4],
+        "session.loop.optimiser.learning_rate": [0.0008, 0.0001],
+    }
+    assert {"step": 3, "changed": changed} in lines
+    train_run(make_configuration(*careful), tmp_path)  # as it now is
+
+
+def test_a_run_stopped_by_hand_leaves_what_can_be_used_and_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = TrainingSession.train_step
+
+    def until_stopped(self: TrainingSession, batches: Iterator[TrainingBatch]) -> StepFigures:
+        if self.step == 2:
+            raise KeyboardInterrupt
+        return step(self, batches)
+
+    monkeypatch.setattr(TrainingSession, "train_step", until_stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(make_configuration(SAVE_OFTEN), tmp_path)
+    assert load_checkpoint(str(tmp_path / CHECKPOINT_NAME)).card.data == ("procedural",)
+    assert (tmp_path / "curves.png").exists()
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_state(tmp_path: Path) -> None:
