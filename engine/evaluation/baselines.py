@@ -17,8 +17,11 @@ from model.errors import ConfigurationError
 
 BASELINE_SIDE_PX = 256
 GRABCUT_ROUNDS = 5
-DISC_SHARE = 0.05
-"""Radius of the disc that surely belongs to the object, as a share of the longest side."""
+DISC_SHARE = 0.02
+"""Radius of the disc that surely belongs to the object, as a share of the longest side.
+
+The best of 0.01, 0.015, 0.02, 0.03 and 0.05 on training photos of nuclei and of everyday things.
+"""
 
 AnswerClicks: TypeAlias = Callable[
     [NDArray[np.uint8], list[tuple[int, int]]], list[NDArray[np.bool_]]
