@@ -35,7 +35,8 @@ def evaluate(
     ] = None,
     clicks: Annotated[str, typer.Option(help="Numbers of clicks to report.")] = "1,2,3,5,9",
     baseline: Annotated[
-        str, typer.Option(help="Classical answers to compare with: felzenszwalb,grabcut.")
+        str,
+        typer.Option(help="Classical answers to compare with: felzenszwalb,grabcut,grabcut-wide."),
     ] = "",
     max_masks: Annotated[int | None, typer.Option(min=1, help="At most so many masks.")] = None,
     max_per_image: Annotated[

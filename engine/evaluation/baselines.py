@@ -7,6 +7,7 @@ brought back to the photo's own size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -22,6 +23,8 @@ DISC_SHARE = 0.02
 
 The best of 0.01, 0.015, 0.02, 0.03 and 0.05 on training photos of nuclei and of everyday things.
 """
+WIDE_DISC_SHARE = 0.05
+"""For photos of one large thing: no one disc suits these and small things."""
 
 AnswerClicks: TypeAlias = Callable[
     [NDArray[np.uint8], list[tuple[int, int]]], list[NDArray[np.bool_]]
@@ -34,9 +37,13 @@ def baseline(name: str) -> AnswerClicks:
     Raises:
         ConfigurationError: there is none.
     """
-    known: dict[str, AnswerClicks] = {"felzenszwalb": felzenszwalb, "grabcut": grabcut}
+    known: dict[str, AnswerClicks] = {
+        "felzenszwalb": felzenszwalb,
+        "grabcut": partial(grabcut, disc_share=DISC_SHARE),
+        "grabcut-wide": partial(grabcut, disc_share=WIDE_DISC_SHARE),
+    }
     if name not in known:
-        raise ConfigurationError(f"unknown baseline {name!r}: expected {' or '.join(known)}")
+        raise ConfigurationError(f"unknown baseline {name!r}: expected {', '.join(known)}")
     return known[name]
 
 
@@ -55,22 +62,25 @@ def felzenszwalb(
 
 
 def grabcut(
-    image_HWC: NDArray[np.uint8], points_xy: list[tuple[int, int]]
+    image_HWC: NDArray[np.uint8], points_xy: list[tuple[int, int]], *, disc_share: float
 ) -> list[NDArray[np.bool_]]:
     """OpenCV's GrabCut (Rother et al. 2004), told that a disc at the click is the object.
 
-    Everything else is "probably background" but for the outermost pixels, which surely are.
+    Up to three radii it is "probably" so; everything else is "probably background" but for the
+    outermost pixels, which surely are.
     """
     small = _shrink(image_HWC)
     return [
-        _enlarge(_grabcut_once(small, point), image_HWC)
+        _enlarge(_grabcut_once(small, point, disc_share), image_HWC)
         for point in _scaled(points_xy, image_HWC, small)
     ]
 
 
-def _grabcut_once(image_HWC: NDArray[np.uint8], point_xy: tuple[int, int]) -> NDArray[np.bool_]:
+def _grabcut_once(
+    image_HWC: NDArray[np.uint8], point_xy: tuple[int, int], disc_share: float
+) -> NDArray[np.bool_]:
     height, width = image_HWC.shape[:2]
-    radius = max(2, round(DISC_SHARE * max(height, width)))
+    radius = max(2, round(disc_share * max(height, width)))
     state = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
     cv2.circle(state, point_xy, 3 * radius, int(cv2.GC_PR_FGD), -1)
     cv2.circle(state, point_xy, radius, int(cv2.GC_FGD), -1)
