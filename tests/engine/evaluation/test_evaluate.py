@@ -82,7 +82,7 @@ def test_nothing_to_evaluate_on_is_bad_input() -> None:
         evaluate_photos(DiscSegmenter(), [], Protocol())
 
 
-@pytest.mark.parametrize("name", ["felzenszwalb", "grabcut"])
+@pytest.mark.parametrize("name", ["felzenszwalb", "grabcut", "grabcut-wide"])
 def test_baselines_find_a_bright_box(name: str) -> None:
     image, masks = boxes_photo(0)
     rows, columns = np.nonzero(masks[1])
@@ -92,5 +92,5 @@ def test_baselines_find_a_bright_box(name: str) -> None:
 
 
 def test_an_unknown_baseline_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="felzenszwalb or grabcut"):
+    with pytest.raises(ConfigurationError, match="felzenszwalb, grabcut, grabcut-wide"):
         baseline("magic")
