@@ -127,7 +127,9 @@ def test_regions_of_one_id_or_of_none_are_all_kept(tmp_path):
     assert (len(changed.masks), dict(changed.dropped)) == (4, {})
 
 
-@pytest.mark.parametrize("where", ["engine.assist.rows.decode_photo", "engine.assist.rows._winner"])
+@pytest.mark.parametrize(
+    "where", ["engine.assist.rows.decode_photo", "engine.assist.rows.winner_of"]
+)
 def test_an_error_that_nobody_foresaw_is_one_photos_row(tmp_path, monkeypatch, where):
     run = AssistedRun(tmp_path, photos=2)
     run.send()
