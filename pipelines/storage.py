@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import posixpath
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ PUBLISHES_WHOLE: Final = frozenset(
     {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory"}
 )
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+NEARLY_FULL_BYTES: Final = 2**20
+_SAYS_FULL: Final = "No space left on device"
 
 
 def open_filesystem(address: str) -> tuple[Any, str]:
@@ -51,6 +54,24 @@ def open_filesystem(address: str) -> tuple[Any, str]:
             "spelling."
         ) from error
     return filesystem, path
+
+
+def is_full_disk(error: BaseException, where: str) -> bool:
+    """Whether an error comes of a full disk, as far as it, its causes or the disk itself say.
+
+    Args:
+        error: torch's writers, for one, raise a RuntimeError that does not say why.
+        where: a folder of this machine that was written to.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if (isinstance(cause, OSError) and cause.errno in NO_SPACE) or _SAYS_FULL in str(cause):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    try:
+        return isinstance(error, RuntimeError) and shutil.disk_usage(where).free < NEARLY_FULL_BYTES
+    except OSError:
+        return False
 
 
 def is_local(filesystem: Any) -> bool:
@@ -231,7 +252,7 @@ def _sync_folder(path: str) -> None:
 
 def _explained(error: OSError, address: str, name: str) -> StopError | ShardError:
     where = f"{address.rstrip('/')}/{name}"
-    if error.errno in NO_SPACE or "No space left on device" in str(error):
+    if error.errno in NO_SPACE or _SAYS_FULL in str(error):
         return StopError(
             f"{where}: the disk is full. Nothing half-written was kept, and what is finished "
             "stays. Free some space and run the same command again: it goes on from here."

@@ -25,7 +25,9 @@ _ROLLBACK_EPILOG: Final = """[bold]Examples[/bold]
 
 mask-engine rollback 3 configs/engine-demo.yaml
 
-mask-engine rollback 3 runs/engine-demo"""
+mask-engine rollback 3 runs/engine-demo
+
+mask-engine rollback 3 runs/engine-demo --from build     # what people did in it stands"""
 
 SetOption = Annotated[
     list[str] | None,
@@ -72,6 +74,12 @@ def rollback(
         str, typer.Argument(metavar="WHERE", help="The engine's configuration, or its folder.")
     ],
     *,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="STEP", help="Of the round, only this step and those behind it."
+        ),
+    ] = None,
     settings: SetOption = None,
 ) -> None:
     """Make a round and all later ones void, so that the next run makes them again.
@@ -81,15 +89,17 @@ def rollback(
     """
     from engine.rounds.ledger import open_ledger
     from engine.rounds.status import engine_folder
+    from engine.rounds.steps import steps_from
     from pipelines.lock import folder_lock
 
     address = engine_folder(where, settings or ())
+    steps = () if step is None else steps_from(number, step)
     ledger = open_ledger(address)
     with folder_lock(ledger.folder):
-        ledger = open_ledger(address).rolled_back(number)
+        ledger = open_ledger(address).rolled_back(number, steps)
     in_use = ledger.last("promote")
     rows = [
-        ("void from round", str(number)),
+        ("void from round", str(number) if step is None else f"{number}, {step}"),
         ("model in use", (in_use and in_use.model_id) or "none yet"),
     ]
     for line in columns(rows, indent=0):

@@ -9,7 +9,7 @@ from engine.imports.work import ImportSettings, import_folder
 from engine.rounds.collecting import effort
 from engine.rounds.context import Context
 from engine.rounds.entries import Outcome
-from engine.rounds.learning import promoted
+from engine.rounds.learning import promoted, refuse_bad_weights
 from model.errors import ConfigurationError, StopError
 from pipelines.removals import removed_ids
 from pipelines.status import run_status
@@ -54,6 +54,7 @@ def first_checkpoint(context: Context) -> Outcome:
     folder = context.local(context.place("training"))
     try:
         result = context.tools.train(settings.first, folder)
+        refuse_bad_weights(context, result.checkpoint)
     except ValueError as error:
         raise StopError(f"the first model's training went wrong: {error}") from error
     context.keep_file(result.checkpoint, name)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from engine.rounds.ledger import Ledger
 from engine.rounds.settings import EngineSettings
-from engine.rounds.steps import steps_of
+from engine.rounds.steps import Step, steps_of
 from model.errors import ConfigurationError
+
+COLLECT: Final = "collect"
 
 
 @dataclass(frozen=True)
@@ -41,32 +43,48 @@ def refuse_changes(ledger: Ledger, settings: EngineSettings) -> None:
     changes = list(find_changes(ledger, settings))
     if not changes:
         return
-    told: dict[str, str] = {}
-    for change in changes:
-        told.setdefault(f"{change.key} was {change.was}, now {change.now}", change.step)
-    first = min(change.round for change in changes)
-    later = sorted({entry.round for entry in ledger.standing if entry.round >= first})
+    first = changes[0]
+    later = sorted({entry.round for entry in ledger.standing if entry.round >= first.round})
     touched = _described([change.round for change in changes] + later)
+    is_whole = first.key == "rounds" or first.step == steps_of(first.round, first.round)[0].name
+    part = "" if is_whole else f" --from {first.step}"
     raise ConfigurationError(
-        f"{ledger.folder.address}: the configuration has changed: {'; '.join(list(told)[:5])}. "
+        f"{ledger.folder.address}: the configuration has changed: {_told(changes)}. "
         f"This touches {touched}, which would have to be made again. Nothing was done: give the "
-        f"old values to go on, or run `mask-engine rollback {first}` with this configuration and "
-        "begin again from there (folders stay)."
+        f"old values to go on, or run `mask-engine rollback {first.round}{part}` with this "
+        "configuration and begin again from there (folders stay)."
     )
 
 
+def begin_anew(ledger: Ledger, settings: EngineSettings, number: int, step: Step) -> Ledger:
+    """The ledger in which a step that other settings had begun begins anew, alone.
+
+    Half of its work was done with them, so it gets a folder of its own; what is finished stays.
+
+    Raises:
+        ConfigurationError: if people are at work on what was begun.
+    """
+    was = ledger.begun_with(number, step.name)
+    changes = [] if was is None else list(_changes(was, settings, number, step))
+    if not changes:
+        return ledger
+    if step.name == COLLECT and settings.people.kind == "label_studio":
+        raise ConfigurationError(
+            f"{ledger.folder.address}: round {number} was sent to people, and since then the "
+            f"configuration has changed: {_told(changes)}. With it they would begin again, in a "
+            "new project, and what they did so far would stay behind. Nothing was done: give the "
+            f"old values to go on, or run `mask-engine rollback {number} --from {COLLECT}`."
+        )
+    return ledger.begun_anew(number, step.name, f"{step.name} begins anew: {_told(changes)}")
+
+
 def find_changes(ledger: Ledger, settings: EngineSettings) -> Iterator[Change]:
-    """Settings of standing or begun steps that are not what they were."""
+    """Settings of standing steps that are not what they were, the earliest first."""
     rounds = settings.flat_rounds()
-    numbers = {entry.round for entry in ledger.standing}
-    open_round = max(numbers, default=0)
-    for number in sorted({*numbers, open_round + 1}):
+    for number in sorted({entry.round for entry in ledger.standing}):
         if number > len(rounds) + 1:
-            if number not in numbers:
-                continue
             yield Change(number, "plan", "rounds", f"{number} or more", f"{len(rounds)}")
             continue
-        its = rounds[number - 1] if 1 <= number <= len(rounds) else None
         steps = steps_of(number, len(rounds))
         known = {step.name for step in steps}
         others = [e.step for e in ledger.standing if e.round == number and e.step not in known]
@@ -75,27 +93,25 @@ def find_changes(ledger: Ledger, settings: EngineSettings) -> Iterator[Change]:
             yield Change(number, others[0], "rounds", f"{others[0]} as {number}", steps[0].name)
             continue
         for step in steps:
-            was = _made_with(ledger, number, step.name)
-            if was is None:
-                continue
-            now = json.loads(json.dumps(step.depends_on(settings, its)))
-            for key, before, after in _differences(was, now):
-                yield Change(number, step.name, key, before, after)
+            entry = ledger.find(number, step.name)
+            if entry is not None:
+                yield from _changes(entry.settings, settings, number, step)
 
 
-def _made_with(ledger: Ledger, number: int, step: str) -> Mapping[str, Any] | None:
-    """The settings that a step was made with, or was begun with and not finished."""
-    entry = ledger.find(number, step)
-    if entry is not None:
-        return entry.settings
-    generation = ledger.generation(number)
-    again = f"-{generation}" if generation > 1 else ""
-    try:
-        begun = ledger.folder.read(f"rounds/{number:02d}{again}/begun-{step}.json")
-        found: Mapping[str, Any] = json.loads(begun)
-    except (FileNotFoundError, ValueError):
-        return None
-    return found
+def _changes(
+    was: Mapping[str, Any], settings: EngineSettings, number: int, step: Step
+) -> Iterator[Change]:
+    rounds = settings.flat_rounds()
+    its = rounds[number - 1] if 1 <= number <= len(rounds) else None
+    now = json.loads(json.dumps(step.depends_on(settings, its)))
+    for key, before, after in _differences(was, now):
+        yield Change(number, step.name, key, before, after)
+
+
+def _told(changes: Sequence[Change]) -> str:
+    """What changed, each once."""
+    told = dict.fromkeys(f"{change.key} was {change.was}, now {change.now}" for change in changes)
+    return "; ".join(list(told)[:5])
 
 
 def _differences(

@@ -23,6 +23,7 @@ from pipelines.promised_model import CheckpointSegmenter
 from pipelines.removals import removed_ids
 from pipelines.shard_work import SegmenterFactory
 from pipelines.storage import Folder, is_local
+from stages.ids import digest
 from stages.records import ImageRef
 
 CHECKPOINTS: Final = "checkpoints"
@@ -54,6 +55,7 @@ class Context:
         round: its settings, None for round 0 and for controls.
         ledger: as it stands.
         tools: what makes models and trains them.
+        step: its name, which gives it a folder of its own after a rollback.
     """
 
     settings: EngineSettings
@@ -61,6 +63,7 @@ class Context:
     round: RoundSettings | None
     ledger: Ledger
     tools: Tools = field(default_factory=Tools)
+    step: str = ""
 
     @property
     def folder(self) -> Folder:
@@ -79,12 +82,9 @@ class Context:
             raise RuntimeError(f"round {self.number} has no settings: this is a bug")
         return self.round
 
-    def place(self, name: str, *, number: int | None = None) -> str:
-        """A name in this round's folder (or another's), relative to the engine's folder."""
-        number = self.number if number is None else number
-        generation = self.ledger.generation(number)
-        again = f"-{generation}" if generation > 1 else ""
-        return f"rounds/{number:02d}{again}/{name}"
+    def place(self, name: str) -> str:
+        """A name in this step's folder, relative to the engine's folder."""
+        return self.ledger.place(self.number, self.step, name)
 
     def address(self, name: str) -> str:
         """Full address of something in the engine's folder; full ones stay as they are."""
@@ -105,7 +105,14 @@ class Context:
                 f"{self.folder.address}: training and checkpoints need a local folder as well: "
                 "set `scratch`"
             )
-        return Path(self.settings.scratch).expanduser() / name
+        # Several engines may share a scratch folder.
+        own = digest(self.folder.address.rstrip("/"))
+        return Path(self.settings.scratch).expanduser() / own / name
+
+    def local_root(self) -> str:
+        """The folder of this machine that steps write to."""
+        is_here = is_local(self.folder.filesystem)
+        return self.folder.root if is_here else str(self.local(""))
 
     def needed(self, step: str, *, number: int | None = None) -> Entry:
         """A step that comes before this one."""
@@ -124,11 +131,18 @@ class Context:
     def checkpoint_file(self, name: str) -> Path:
         """A checkpoint of the engine's folder as a local file."""
         path = self.local(name)
-        if not path.exists():
+        if is_local(self.folder.filesystem):
+            return path
+        # Thresholds of a checkpoint change, on whichever machine: ask the store for its version.
+        self.folder.filesystem.invalidate_cache()
+        version = str(self.folder.filesystem.checksum(self.folder.path(name)))
+        known = path.with_name(f"{path.name}.version")
+        if not (path.exists() and known.exists() and known.read_text() == version):
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.{os.getpid()}.part")
             part.write_bytes(self.folder.read(name))
             part.replace(path)
+            known.write_text(version)
         return path
 
     def keep_file(self, path: Path, name: str) -> None:

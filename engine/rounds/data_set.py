@@ -15,6 +15,7 @@ from typing import Any, Final
 from engine.rounds.context import Context
 from engine.rounds.entries import Entry, Outcome
 from engine.rounds.held_out import without_held_out
+from engine.rounds.settings import EngineSettings
 from model.errors import StopError
 from pipelines.joins import (
     IndexedPhoto,
@@ -43,6 +44,7 @@ def build(context: Context) -> Outcome:
         StopError: if there is nothing to train on.
     """
     settings = context.settings
+    settings = settings.model_copy(update={"data": settings.data_of(context.round)})
     runs = taking_part(context)
     joined = tuple(JoinedRun(context.address(run), number) for run, number in runs)
     folder = context.place("data")
@@ -69,15 +71,16 @@ def build(context: Context) -> Outcome:
             photos,
             recipe,
             source=settings.under_root(settings.pool.source),
-            configuration=_configuration(context, runs, side),
+            configuration=_configuration(settings, runs, side),
         )
         dropped.update(summary.dropped)
     counts |= _count_masks(context.address(f"{folder}/{TRAIN}")) if counts["train_photos"] else {}
     if not counts.get("peoples_masks", 0) + counts.get("machines_masks", 0):
         raise StopError(
             f"round {context.number}: not one mask is left for training "
-            f"({_reasons(dropped, left_out)}). Nothing was written to the ledger; lower "
-            "data.sure_predicted_iou, or give the round other photos."
+            f"({_reasons(dropped, left_out)}). Nothing was written to the ledger; give "
+            "this round `data` of its own with a lower sure_predicted_iou and run again, or roll "
+            f"it back (mask-engine rollback {context.number}) and give it other photos."
         )
     outputs = {side: f"{folder}/{side}" for side, photos in sides.items() if photos}
     return Outcome(
@@ -149,13 +152,15 @@ def _groups(index: JoinIndex, parameters: JoinParameters) -> dict[str, str]:
     return dict(groups_of((photo.ref.image_id for photo in index.photos), pairs))
 
 
-def _configuration(context: Context, runs: Sequence[tuple[str, int]], side: str) -> dict[str, Any]:
+def _configuration(
+    settings: EngineSettings, runs: Sequence[tuple[str, int]], side: str
+) -> dict[str, Any]:
     return {
         "stage": "joined",
         "side": side,
         "runs": [f"{number}:{run}" for run, number in runs],
-        "join": context.settings.data.model_dump(mode="json"),
-        "seed": context.settings.seed,
+        "join": settings.data.model_dump(mode="json"),
+        "seed": settings.seed,
     }
 
 

@@ -13,14 +13,16 @@ from stages.ids import digest
 
 
 class Entry(BaseModel):
-    """One finished step, or one rollback.
+    """One finished step, a rollback, or a step that is begun anew.
 
     Attributes:
         number: its place in the order of things.
-        kind: a step, or a rollback to before `round`.
+        kind: a step; a rollback to before `round`, or to before the first of its `steps`; or a
+            begun step of that round that other settings begin anew.
         round: 0 is what was there before the first round.
         step: its name.
-        generation: how often the round was begun anew after rollbacks, from 1.
+        steps: of the round, those that a rollback or a new beginning makes void; all if empty.
+        generation: how often the step was begun anew after rollbacks, from 1.
         inputs, outputs: addresses relative to the engine's folder, or model ids, by what they are.
         counts: photos, masks, clicks and the like.
         figures: measured results.
@@ -35,10 +37,11 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["step", "rollback"] = "step"
+    kind: Literal["step", "rollback", "anew"] = "step"
     number: int
     round: int
     step: str
+    steps: tuple[str, ...] = ()
     generation: int
     inputs: dict[str, str] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
@@ -51,6 +54,14 @@ class Entry(BaseModel):
     code: dict[str, str] = Field(default_factory=dict)
     finished: str = ""
     seconds: float = 0.0
+
+    def voids(self, number: int, step: str) -> bool:
+        """Whether this makes an earlier step of a round void."""
+        if self.kind == "step":
+            return False
+        if number != self.round:
+            return self.kind == "rollback" and number > self.round
+        return not self.steps or step in self.steps
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class StepKey:
-    """Which step: its round, the round's generation, its name."""
+    """Which step: its round, its generation, its name."""
 
     round: int
     generation: int

@@ -38,6 +38,9 @@ class GateParameters(BaseModel):
         ge=0,
         description="No other measure may get worse by more than this share of the current value.",
     )
+    least_photos: int = Field(
+        default=5, ge=1, description="Of held-out photos; with fewer, nothing is begun."
+    )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="Of the interval that has to exclude no gain."
     )

@@ -79,7 +79,7 @@ class Marks:
 
     def by_name(self, photo: ImageRef) -> str | None:
         """Why a photo is out of bounds, as far as its address says; None if it does not."""
-        if _place(photo.uri) in self.places:
+        if place_of(photo.uri) in self.places:
             return HELD_OUT
         source = self.parameters.source_of_frame(photo.path)
         return SAME_SOURCE if source is not None and source in self.sources else None
@@ -115,7 +115,7 @@ def marks_of(settings: EngineSettings) -> Marks:
             for band in bands(photo_hash, parameters.near_duplicate_bits):
                 looks.setdefault(band, set()).add(photo_hash)
     return Marks(
-        places=frozenset(_place(str(path)) for path in paths),
+        places=frozenset(place_of(str(path)) for path in paths),
         sha256=frozenset(sha256 for sha256, _ in contents if sha256 is not None),
         looks={band: frozenset(hashes) for band, hashes in looks.items()},
         sources=frozenset(_sources(paths, settings)),
@@ -175,7 +175,7 @@ def _images(settings: EngineSettings) -> Path | None:
     return None if images is None else Path(settings.under_root(images))
 
 
-def _place(uri: str) -> str:
+def place_of(uri: str) -> str:
     """Where a photo really is."""
     filesystem, path = open_filesystem(uri)
     if is_local(filesystem):

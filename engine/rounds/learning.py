@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from engine.rounds.held_out import held_out_photos
 from engine.rounds.measured import Measured, measure_checkpoint
 from engine.rounds.recipe import RoundTraining
 from model.checkpoint_card import CheckpointCard
-from model.errors import StopError
+from model.errors import CheckpointError, StopError
+from pipelines.storage import is_full_disk
 from stages.presets import parameters_for
 
 EVALUATION_FILE: Final = "evaluation.json"
@@ -59,12 +59,16 @@ def train_candidate(
     )
     try:
         result = context.tools.train(configuration, context.local(folder))
+        refuse_bad_weights(context, result.checkpoint)
     except (StopError, ValueError) as error:
+        if is_full_disk(error, context.local_root()):
+            raise
         raise StopError(
             f"round {context.number}: its training went wrong: {error}. The model in use stays, "
-            "and nothing was written to the ledger. Lower train.learning_rate and roll the round "
-            f"back (mask-engine rollback {context.number}), or run again to go on from the last "
-            "good state."
+            "and nothing was written to the ledger. The same settings would end in the same way, "
+            "because every step draws what it drew before: give this round a `train` of its own "
+            "with a lower learning_rate and run again. Its training begins anew; people's work "
+            "stays."
         ) from error
     _inherit_thresholds(context, start, result.checkpoint)
     context.keep_file(result.checkpoint, name)
@@ -75,6 +79,22 @@ def train_candidate(
         figures={"seconds": round(result.seconds, 1)},
         model_id=result.model_id,
     )
+
+
+def refuse_bad_weights(context: Context, checkpoint: Path) -> None:
+    """Checks that a trained checkpoint can be loaded; stand-ins have no weights.
+
+    Raises:
+        ValueError: if its weights are not finite.
+    """
+    if context.tools.segmenter is not None:
+        return
+    from model.checkpoints import load_checkpoint
+
+    try:
+        load_checkpoint(checkpoint)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
 
 
 def first_model(context: Context) -> Entry:
@@ -100,11 +120,7 @@ def evaluate(context: Context) -> Outcome:
 
 
 def evaluate_checkpoint(context: Context, checkpoint: str, name: str) -> Outcome:
-    """Measures a checkpoint of the engine's folder and keeps the result.
-
-    Raises:
-        StopError: if the checkpoint gives no finite answer.
-    """
+    """Measures a checkpoint of the engine's folder and keeps the result."""
     held_out = context.settings.held_out
     clicked, whole = held_out_photos(context.settings)
     segmenter = context.load(checkpoint)
@@ -113,12 +129,6 @@ def evaluate_checkpoint(context: Context, checkpoint: str, name: str) -> Outcome
         segmenter, clicked, whole, automatic=parameters, most_clicks=held_out.most_clicks
     )
     values = {measure: round(value_of(measure, measured), 5) for measure in MEASURES}
-    if not all(math.isfinite(value) for value in values.values()):
-        raise StopError(
-            f"round {context.number}: the checkpoint {checkpoint} gives answers that are no "
-            "numbers: its weights went bad. The model in use stays, and nothing was written to "
-            f"the ledger; roll the round back (mask-engine rollback {context.number})."
-        )
     context.folder.write(name, measured.model_dump_json().encode())
     truths = max(1, sum(photo.truths for photo in measured.photos))
     shares = {

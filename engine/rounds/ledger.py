@@ -1,16 +1,17 @@
 """The ledger: one small file for each finished step, written whole, never changed.
 
 `ledger/000007.json` is the seventh thing that happened. A rollback is an entry too: it makes
-earlier ones void and deletes nothing. The order is that of the numbers, so clocks do not matter;
-a number is taken by creating its file, which succeeds once, so two writers cannot both go on.
+earlier ones void and deletes nothing; what is made again gets a folder of its own. The order is
+that of the numbers, so clocks do not matter; a number is taken by creating its file, which
+succeeds once, so two writers cannot both go on.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -23,6 +24,8 @@ KIND: Final = "mask-engine engine"
 FORMAT_VERSION: Final = 1
 ENGINE_FILE: Final = "engine.json"
 ENTRIES: Final = "ledger"
+ROUNDS: Final = "rounds"
+BEGUN: Final = "begun-{step}.json"
 CONFIGURATIONS: Final = (".yaml", ".yml")
 _ALSO_OURS: Final = frozenset({"lock", "lock.json", "_tmp"})
 
@@ -44,16 +47,30 @@ class Ledger:
         """Steps that no later rollback made void."""
         standing: list[Entry] = []
         for entry in self.entries:
-            if entry.kind == "rollback":
-                standing = [other for other in standing if other.round < entry.round]
-            else:
+            if entry.kind == "step":
                 standing.append(entry)
+            else:
+                standing = [e for e in standing if not entry.voids(e.round, e.step)]
         return tuple(standing)
 
-    def generation(self, number: int) -> int:
-        """How often a round was begun anew, from 1."""
-        undone = [e for e in self.entries if e.kind == "rollback" and e.round <= number]
-        return 1 + len(undone)
+    def generation(self, number: int, step: str) -> int:
+        """How often a step of a round was begun anew, from 1."""
+        return 1 + sum(entry.voids(number, step) for entry in self.entries)
+
+    def place(self, number: int, step: str, name: str) -> str:
+        """A name in the folder of a step, relative to the engine's."""
+        generation = self.generation(number, step)
+        again = f"-{generation}" if generation > 1 else ""
+        return f"{ROUNDS}/{number:02d}{again}/{name}"
+
+    def begun_with(self, number: int, step: str) -> Mapping[str, Any] | None:
+        """The settings that a step was last begun with, None if it was not."""
+        try:
+            begun = self.folder.read(self.place(number, step, BEGUN.format(step=step)))
+            found: Mapping[str, Any] = json.loads(begun)
+        except (FileNotFoundError, ValueError):
+            return None
+        return found
 
     def find(self, number: int, step: str) -> Entry | None:
         """A standing step of a round."""
@@ -95,30 +112,60 @@ class Ledger:
             )
         )
 
-    def rolled_back(self, number: int) -> Ledger:
+    def rolled_back(self, number: int, steps: Sequence[str] = ()) -> Ledger:
         """Makes a round and all later ones void.
 
+        Args:
+            number: of the round.
+            steps: of it, those that are void; all if empty. What is only begun counts.
+
         Raises:
-            ConfigurationError: if nothing of it stands.
+            ConfigurationError: if nothing of it stands or is begun.
         """
-        if not any(entry.round >= number for entry in self.standing):
+        made = [(e.round, e.step) for e in self.standing] + self._begun(number)
+        if not any(n > number or (n == number and (not steps or s in steps)) for n, s in made):
             last = max((entry.round for entry in self.standing), default=None)
             known = "nothing was done yet" if last is None else f"the last one is round {last}"
+            what = f"round {number}" + (f" from {steps[0]} on" if steps else "")
             raise ConfigurationError(
-                f"{self.folder.address}: there is nothing of round {number} to roll back: {known}"
+                f"{self.folder.address}: there is nothing of {what} to roll back: {known}"
             )
-        return self._appended(
-            Entry(
-                kind="rollback",
-                number=len(self.entries) + 1,
-                round=number,
-                step="rollback",
-                generation=self.generation(number),
-                reason=f"rounds from {number} on are void; their folders stay",
-                code=versions(),
-                finished=timestamp(),
-            )
+        void = f"rounds from {number} on are void"
+        if steps:
+            void = f"{', '.join(steps)} of round {number} and later rounds are void"
+        return self._appended(self._void("rollback", number, steps, f"{void}; their folders stay"))
+
+    def begun_anew(self, number: int, step: str, reason: str) -> Ledger:
+        """Gives a step that was begun, and never finished, a folder of its own."""
+        return self._appended(self._void("anew", number, (step,), reason))
+
+    def _void(
+        self, kind: Literal["rollback", "anew"], number: int, steps: Sequence[str], reason: str
+    ) -> Entry:
+        return Entry(
+            kind=kind,
+            number=len(self.entries) + 1,
+            round=number,
+            step=kind,
+            steps=tuple(steps),
+            generation=1,
+            reason=reason,
+            code=versions(),
+            finished=timestamp(),
         )
+
+    def _begun(self, number: int) -> list[tuple[int, str]]:
+        """Steps of a round that were begun since they were last made void."""
+        found = []
+        for folder in self.folder.names(ROUNDS):
+            if folder.split("-")[0] == f"{number:02d}":
+                for name in self.folder.names(f"{ROUNDS}/{folder}"):
+                    prefix, _, rest = name.partition("-")
+                    step = rest.removesuffix(".json")
+                    is_now = self.place(number, step, name) == f"{ROUNDS}/{folder}/{name}"
+                    if f"{prefix}-" == BEGUN.split("{", 1)[0] and is_now:
+                        found.append((number, step))
+        return found
 
     def _appended(self, entry: Entry) -> Ledger:
         name = entry_name(entry.number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from engine.assist.settings import AssistRun
 from engine.semi.settings import INSTRUCTIONS
 from model.errors import StopError
 from stages.semi_automatic import SEMI_AUTOMATIC
+
+WAITING_FILE: Final = "waiting.json"
 
 
 class WaitingForPeopleError(StopError):

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.rounds.context import Context
 from engine.rounds.entries import Outcome
-from engine.rounds.held_out import Marks, marks_of
+from engine.rounds.held_out import Marks, marks_of, place_of
 from engine.rounds.proposing import propose
 from model.errors import StopError
 from pipelines.removals import removed_ids
@@ -31,15 +31,20 @@ def plan(context: Context) -> Outcome:
     settings, its = context.settings, context.its
     pool = list_photos(settings.under_root(settings.pool.source), name=settings.pool.name)
     taken = {photo.image_id for photo in _taken(context)} | removed_ids(context.folder)
-    untaken = [photo for photo in pool if photo.image_id not in taken]
+    places = _places_of_existing(context)
+    untaken = [
+        photo
+        for photo in pool
+        if photo.image_id not in taken and not (places and place_of(photo.uri) in places)
+    ]
     free = _Free(untaken, marks_of(settings))
     chosen, figures = _choose(context, free)
     if not chosen:
         raise StopError(
             f"round {context.number}: none of the pool's {len(pool)} photos is left for it: rounds "
-            f"before it had {len(taken)}, and held-out ones are for nobody. Nothing was written "
-            f"to the ledger; add photos to {settings.pool.source}, or take the round out of the "
-            "configuration."
+            f"before it had {len(pool) - len(untaken)}, and held-out ones are for nobody. Nothing "
+            f"was written to the ledger; add photos to {settings.pool.source}, or take "
+            "the round out of the configuration."
         )
     name = context.place(PHOTOS_FILE)
     context.write_photos(name, chosen)
@@ -58,6 +63,19 @@ def _taken(context: Context) -> list[ImageRef]:
         if entry.step == "plan" and entry.round < context.number
         for photo in context.read_photos(entry.outputs["photos"])
     ]
+
+
+def _places_of_existing(context: Context) -> frozenset[str]:
+    """Where photos of round 0's masks are, whatever their source is called there."""
+    imported = context.ledger.find(0, "import")
+    if imported is None or context.its.photos.existing_again:
+        return frozenset()
+    return frozenset(
+        place_of(row.ref.uri)
+        for run in imported.outputs.values()
+        for row in read_rows(context.address(run), columns=[])
+        if row.error is None
+    )
 
 
 class _Free:

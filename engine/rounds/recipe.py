@@ -14,6 +14,7 @@ from engine.training.parameters import (
 )
 
 SOURCE_NAME: Final = "round"
+LEAST_CACHED: Final = 64
 
 _MODES: Final[dict[str, dict[str, Any]]] = {
     "full": {},
@@ -49,6 +50,12 @@ class RoundTraining(BaseModel):
         default="full",
         description="What is trained: all; the decoder (with the encoder's embeddings kept on "
         "disk: cached); or low-rank updates of the encoder beside the decoder.",
+    )
+    cached_pictures: int | None = Field(
+        default=None,
+        gt=0,
+        description="cached: so many pictures are drawn, then the same again, for their embeddings "
+        "take room on the disk; if unset, each is seen about four times (at least 64 are drawn).",
     )
     sampling: SamplingParameters = Field(
         default_factory=SamplingParameters, description="Which masks are asked for how often."
@@ -104,7 +111,7 @@ class RoundTraining(BaseModel):
         }
         data_settings: dict[str, Any] = {"sources": sources, "seed": seed}
         if self.mode == "cached":
-            data_settings["repeat_after"] = 64
+            data_settings["repeat_after"] = self.cached_pictures or self._quarter_of_drawn()
         ours = {
             "data": data_settings,
             "session": {"start": start, "device": device, "loop": loop, **_MODES[self.mode]},
@@ -112,3 +119,7 @@ class RoundTraining(BaseModel):
         }
         layers = [merge(_BASE, ours), self.recipe]
         return build(TrainingConfiguration, layers, origin="train.recipe")
+
+    def _quarter_of_drawn(self) -> int:
+        data = merge(_BASE, self.recipe)["data"]
+        return max(LEAST_CACHED, self.steps * int(data["images_per_step"]) // 4)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.rounds.gate import GateParameters
 from engine.rounds.recipe import RoundTraining
 from model.detection.training import DetectorSchedule
+from stages.joining import JoinParameters
 from stages.semi_automatic import SemiAutomaticParameters
 
 STRICT: Final = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -30,6 +31,9 @@ class Choice(BaseModel):
         default=4,
         ge=1,
         description="least_sure: so many times `count` photos are tried, the worst are taken.",
+    )
+    existing_again: bool = Field(
+        default=False, description="Photos of round 0, whose masks are there already, count too."
     )
 
 
@@ -77,6 +81,9 @@ class RoundSettings(BaseModel):
         default=None,
         description="semi_automatic: a detector, trained on the masks of the rounds before, finds "
         "what people are shown; unset: a grid of points does.",
+    )
+    data: JoinParameters | None = Field(
+        default=None, description="How its data set is put together; the engine's `data` if unset."
     )
     train: RoundTraining | None = Field(
         default=None, description="How the model is retrained; the engine's `train` if unset."

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Final, Literal
 
 from engine.console import duration, note
-from engine.rounds.changes import refuse_changes
+from engine.rounds.changes import begin_anew, refuse_changes
 from engine.rounds.collecting import known_photos
 from engine.rounds.context import Context, Tools
-from engine.rounds.entries import Entry, StepKey
-from engine.rounds.held_out import every_held_out_photo
-from engine.rounds.ledger import Ledger, open_ledger, refuse_other_places
-from engine.rounds.people import WaitingForPeopleError
+from engine.rounds.entries import Entry, Outcome, StepKey
+from engine.rounds.held_out import held_out_photos
+from engine.rounds.ledger import BEGUN, Ledger, open_ledger, refuse_other_places
+from engine.rounds.people import WAITING_FILE, WaitingForPeopleError
 from engine.rounds.settings import EngineSettings
 from engine.rounds.steps import Step, steps_of
+from model.errors import ConfigurationError, StopError
 from pipelines.lock import folder_lock
 from pipelines.sources import list_photos
-from pipelines.storage import Folder
+from pipelines.storage import Folder, is_full_disk
 
-BEGUN: Final = "begun-{step}.json"
 WORTH_TELLING_SECONDS: Final = 2.0
 
 
@@ -86,10 +86,13 @@ def run_engine(
         for number, step in all_steps(settings):
             if ledger.find(number, step.name) is not None:
                 continue
-            context = context_of(settings, number, ledger, tools or Tools())
+            ledger = begin_anew(ledger, settings, number, step)
+            context = context_of(settings, number, ledger, tools or Tools(), step.name)
             try:
                 ledger = _do(context, step, lock.check, observe)
             except WaitingForPeopleError as waiting:
+                said = {"done": waiting.done, "asked": waiting.asked, "url": waiting.url}
+                folder.write(context.place(WAITING_FILE), json.dumps(said).encode())
                 return Stopped(ledger, waiting)
     return Stopped(ledger)
 
@@ -98,9 +101,20 @@ def _refuse_missing_data(settings: EngineSettings) -> None:
     """Looks for the pool and for both truths now, and not after hours of training."""
     source = settings.under_root(settings.pool.source)
     list_photos(source, name=settings.pool.name)
-    every_held_out_photo(settings)
+    _refuse_few_held_out(settings)
     if settings.people.truth is not None:
         known_photos(Path(settings.under_root(settings.people.truth)), source)
+
+
+def _refuse_few_held_out(settings: EngineSettings) -> None:
+    least, there = settings.least_held_out(), len(held_out_photos(settings)[0])
+    if there < least:
+        raise ConfigurationError(
+            f"{settings.held_out.truth}: checkpoints would be compared on {there} held-out photos, "
+            f"and gate.least_photos is {least}: what differs between photos cannot be told from "
+            "fewer. Nothing was started; hold out more photos with objects (held_out.photos, "
+            "held_out.masks), or lower gate.least_photos."
+        )
 
 
 def all_steps(settings: EngineSettings) -> Iterator[tuple[int, Step]]:
@@ -111,11 +125,13 @@ def all_steps(settings: EngineSettings) -> Iterator[tuple[int, Step]]:
             yield number, step
 
 
-def context_of(settings: EngineSettings, number: int, ledger: Ledger, tools: Tools) -> Context:
+def context_of(
+    settings: EngineSettings, number: int, ledger: Ledger, tools: Tools, step: str = ""
+) -> Context:
     """What a step of a round gets."""
     rounds = settings.flat_rounds()
     its = rounds[number - 1] if 1 <= number <= len(rounds) else None
-    return Context(settings, number, its, ledger, tools)
+    return Context(settings, number, its, ledger, tools, step)
 
 
 def _do(context: Context, step: Step, check: Callable[[], None], observe: Observer) -> Ledger:
@@ -126,11 +142,11 @@ def _do(context: Context, step: Step, check: Callable[[], None], observe: Observ
     context.folder.write(begun, json.dumps(depends_on, indent=1, sort_keys=True).encode())
     started = time.monotonic()
     note(f"round {number}, {step.name}: {step.what}")
-    outcome = step.make(context)
+    outcome = _made(context, step)
     seconds = time.monotonic() - started
     observe(Moment("made", number, step.name))
     check()
-    key = StepKey(number, context.ledger.generation(number), step.name)
+    key = StepKey(number, context.ledger.generation(number, step.name), step.name)
     ledger = context.ledger.with_step(key, outcome, depends_on, seconds)
     observe(Moment("committed", number, step.name, ledger.entries[-1]))
     if outcome.reason:
@@ -139,3 +155,18 @@ def _do(context: Context, step: Step, check: Callable[[], None], observe: Observ
         spent = sum(entry.seconds for entry in ledger.standing)
         note(f"  took {duration(seconds)}; {duration(spent)} in all")
     return ledger
+
+
+def _made(context: Context, step: Step) -> Outcome:
+    """Does a step; a full disk is told as one, whatever met it."""
+    try:
+        return step.make(context)
+    except Exception as error:
+        local = context.local_root()
+        if isinstance(error, StopError) or not is_full_disk(error, local):
+            raise
+        raise StopError(
+            f"round {context.number}, {step.name}: the disk is full ({error}). Nothing of the step "
+            f"is in the ledger, and what is finished stays. Free some space at {local} and run "
+            "the same command again: it goes on from here."
+        ) from error

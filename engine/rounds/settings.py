@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from engine.assist.settings import AssistRun
 from engine.configuration import build, parse_assignments, read_yaml
 from engine.quality.calibrate import CalibrationParameters
 from engine.rounds.gate import GateParameters
@@ -20,6 +22,9 @@ from pipelines.storage import open_filesystem
 from stages.joining import JoinParameters
 from stages.photos import PhotoLimits
 from stages.presets import parameters_for
+
+# As `AssistRun` has them: settings in Label Studio that change what people's answers become.
+_CHANGE_RECORDS: Final = ("annotators", "names", "winner")
 
 STRICT: Final = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -170,6 +175,49 @@ class EngineSettings(BaseModel):
             parameters_for(self.calibration.preset, self.calibration.parameters)
         return self
 
+    @model_validator(mode="after")
+    def _works_where_it_is(self) -> EngineSettings:
+        """Refuses what could only fail after hours of people's work."""
+        if "://" in self.out and any(its.detector is not None for its in self.rounds):
+            raise ValueError(
+                "a detector's training and proposals need a local folder: give a local `out`, or "
+                "leave `detector` out of the rounds"
+            )
+        held_out, least = self.held_out.photos, self.least_held_out()
+        if held_out is not None and held_out < least:
+            raise ValueError(
+                f"held_out.photos is {held_out}, and gate.least_photos asks for {least}: hold out "
+                "more photos, or lower it"
+            )
+        return self
+
+    def least_held_out(self) -> int:
+        """Held-out photos that the gates of all rounds ask for."""
+        return max((its.gate or self.gate).least_photos for its in self.rounds)
+
+    def data_of(self, its: RoundSettings | None) -> JoinParameters:
+        """How the data set of a round is put together."""
+        return (its.data if its else None) or self.data
+
+    def what_people_depend_on(self) -> dict[str, Any]:
+        """What changes the records that people make, and not how they are reached or told."""
+        people = self.people
+        parts: dict[str, Any] = {"kind": people.kind}
+        if people.kind == "simulated":
+            truth = self.under_root(people.truth or "")
+            parts |= {
+                "through": people.through,
+                "annotator": people.annotator.model_dump(mode="json"),
+                "truth_sha256": _sha256(truth),
+            }
+        if "label_studio" in (people.kind, people.through):
+            known = {name: AssistRun.model_fields[name].default for name in _CHANGE_RECORDS}
+            given = {k: v for k, v in people.label_studio.items() if k in _CHANGE_RECORDS}
+            parts["label_studio"] = {
+                k: v if k != "names" else list(v) for k, v in (known | given).items()
+            }
+        return parts
+
     def under_root(self, address: str) -> str:
         """An address of data, relative ones below `data_root`; `~` is the user's home."""
         if "://" in address:
@@ -187,6 +235,15 @@ class EngineSettings(BaseModel):
             for entry in self.rounds
             for _ in range(entry.repeat)
         )
+
+
+def _sha256(path: str) -> str | None:
+    """Of a file; None if it is not there, which is told where it is needed."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def read_engine(config: str, pairs: Sequence[str] = ()) -> EngineSettings:

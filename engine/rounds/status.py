@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from engine.console import columns
+from engine.rounds.changes import find_changes, refuse_changes
 from engine.rounds.entries import Entry
 from engine.rounds.ledger import CONFIGURATIONS, Ledger, is_engine, open_ledger
+from engine.rounds.people import WAITING_FILE
 from engine.rounds.run import all_steps
 from engine.rounds.settings import EngineSettings, read_engine
-from engine.rounds.steps import steps_of
+from engine.rounds.steps import steps_from, steps_of
+from model.errors import ConfigurationError
+from stages.records import AUTOMATIC
 
 FIGURES: Final = (
     ("clicks_85", "clicks to 85 %"),
@@ -41,17 +46,27 @@ def engine_status(where: str, pairs: Sequence[str] = ()) -> tuple[Ledger, Engine
 def plan_lines(settings: EngineSettings) -> list[str]:
     """What the engine would do, round by round, and what of it is done."""
     done: set[tuple[int, str]] = set()
+    changed: set[tuple[int, str]] = set()
+    refused = ""
     if is_engine(settings.out):
-        done = {(e.round, e.step) for e in open_ledger(settings.out).standing}
+        ledger = open_ledger(settings.out)
+        done = {(e.round, e.step) for e in ledger.standing}
+        changed = {(change.round, change.step) for change in find_changes(ledger, settings)}
+        try:
+            refuse_changes(ledger, settings)
+        except ConfigurationError as error:
+            refused = f"would be refused: {error}"
     rounds = settings.flat_rounds()
     rows = []
     for number, step in all_steps(settings):
         state = "done" if (number, step.name) in done else "to do"
+        state = "changed" if (number, step.name) in changed else state
         rows.append((_title(number, settings), step.name, state, step.what))
     lines = columns([("round", "step", "", "what"), *_without_repetition(rows)], indent=0)
     photos = sum(its.photos.count for its in rounds)
     summary = f"{len(rounds)} rounds, {photos} photos, {len(rows)} steps, {len(done)} done"
-    return [*lines, "", summary, f"ledger: {settings.out}/ledger"]
+    lines += ["", summary, f"ledger: {settings.out}/ledger"]
+    return [*lines, "", refused] if refused else lines
 
 
 def status_lines(ledger: Ledger, settings: EngineSettings | None = None) -> list[str]:
@@ -79,7 +94,11 @@ def state_of(ledger: Ledger, settings: EngineSettings | None) -> str:
     """Where it stands, in a few words."""
     if settings is None:
         last = ledger.standing[-1] if ledger.standing else None
-        return f"last: round {last.round}, {last.step}" if last else "nothing is done yet"
+        if last is None:
+            return "nothing is done yet"
+        return (
+            f"last: round {last.round}, {last.step}; next: {_after(last)}{_waiting(ledger, last)}"
+        )
     following = _next(ledger, settings)
     return "finished" if following is None else f"next: {following}"
 
@@ -87,10 +106,35 @@ def state_of(ledger: Ledger, settings: EngineSettings | None) -> str:
 def _next(ledger: Ledger, settings: EngineSettings) -> str | None:
     for number, step in all_steps(settings):
         if ledger.find(number, step.name) is None:
-            people = step.name == "collect" and settings.people.kind == "label_studio"
+            rounds = settings.flat_rounds()
+            is_asked = step.name == "collect" and rounds[number - 1].stage != AUTOMATIC
+            people = is_asked and settings.people.kind == "label_studio"
             waits = ", which waits for people" if people else ""
-            return f"round {number}, {step.name} ({step.what}){waits}"
+            said = _said_last(ledger, number, step.name) if people else ""
+            return f"round {number}, {step.name} ({step.what}){waits}{said}"
     return None
+
+
+def _after(last: Entry) -> str:
+    """The step behind one, from the ledger alone, which knows no number of rounds."""
+    following = steps_from(last.round, last.step)[1:]
+    if following:
+        return f"round {last.round}, {following[0]}"
+    return f"round {last.round + 1}, if the configuration has one"
+
+
+def _waiting(ledger: Ledger, last: Entry) -> str:
+    following = steps_from(last.round, last.step)[1:2]
+    return _said_last(ledger, last.round, following[0]) if following else ""
+
+
+def _said_last(ledger: Ledger, number: int, step: str) -> str:
+    """What the last call said when it stopped to wait, if the step waits."""
+    try:
+        said = json.loads(ledger.folder.read(ledger.place(number, step, WAITING_FILE)))
+        return f": {said['done']} of {said['asked']} photos were done, at {said['url']}"
+    except (FileNotFoundError, ValueError, KeyError):
+        return ""
 
 
 def _rounds_table(ledger: Ledger, settings: EngineSettings | None) -> list[str]:

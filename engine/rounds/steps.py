@@ -22,6 +22,7 @@ from engine.rounds.context import Context
 from engine.rounds.entries import Outcome
 from engine.rounds.round_settings import RoundSettings
 from engine.rounds.settings import EngineSettings
+from model.errors import ConfigurationError
 
 Settings = dict[str, Any]
 
@@ -85,18 +86,18 @@ def _on_proposing(_engine: EngineSettings, its: RoundSettings | None) -> Setting
 
 def _on_people(engine: EngineSettings, its: RoundSettings | None) -> Settings:
     return {
-        "people": _plain(engine.people),
+        "people": engine.what_people_depend_on(),
         "objects_per_photo": _of(its).objects_per_photo,
         "sure_predicted_iou": _of(its).sure_predicted_iou,
     }
 
 
 def _on_annotator(engine: EngineSettings, _round: RoundSettings | None) -> Settings:
-    return {"people": _plain(engine.people)}
+    return {"people": engine.what_people_depend_on()}
 
 
-def _on_data(engine: EngineSettings, _round: RoundSettings | None) -> Settings:
-    return {"data": _plain(engine.data), "seed": engine.seed}
+def _on_data(engine: EngineSettings, its: RoundSettings | None) -> Settings:
+    return {"data": _plain(engine.data_of(its)), "seed": engine.seed}
 
 
 def _on_training(engine: EngineSettings, its: RoundSettings | None) -> Settings:
@@ -161,3 +162,17 @@ def steps_of(number: int, rounds: int) -> tuple[Step, ...]:
     if number == 0:
         return BEGINNING
     return ROUND if number <= rounds else CONTROLS
+
+
+def steps_from(number: int, step: str) -> tuple[str, ...]:
+    """The names of a round's steps from one on.
+
+    Raises:
+        ConfigurationError: if the round has no such step.
+    """
+    chains = (BEGINNING,) if number == 0 else (ROUND, CONTROLS)
+    for names in ([each.name for each in chain] for chain in chains):
+        if step in names:
+            return tuple(names[names.index(step) :])
+    known = ", ".join(each.name for each in chains[0])
+    raise ConfigurationError(f"round {number} has no step {step!r}; its steps are {known}")

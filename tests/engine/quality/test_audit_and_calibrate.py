@@ -50,6 +50,12 @@ def test_shares_come_with_intervals_by_size_source_and_score() -> None:
     assert json.loads(json.dumps(audit_json(result)))["all"]["pairs"] == 100
 
 
+@pytest.mark.parametrize("photos", [1, 5])
+def test_few_masks_that_are_all_alike_prove_little(photos: int) -> None:
+    with pytest.raises(StopError, match=r"audit failed: 100\.0%"):
+        block(audit([pair(0.95, photo=n % photos) for n in range(200)]), 0.9)
+
+
 def test_a_release_below_the_asked_share_is_blocked_by_the_intervals_lower_end() -> None:
     result = audit([pair(0.95 if n % 10 else 0.5, photo=n) for n in range(40)])
 

@@ -159,7 +159,8 @@ def settings_of(folder: Path, out: Path | str, **changes: Any) -> EngineSettings
         "data": {"sure_predicted_iou": 0.7, "validation_share": 0.0},
         "train": {"steps": 5},
         "calibration": {"parameters": {"points_per_side": 3, "min_region_area_px": 0}},
-        "gate": {"measure": "iou_1", "margin": 0.01, "tolerance": 10.0, "confidence": 0.6},
+        "gate": {"measure": "iou_1", "margin": 0.01, "tolerance": 10.0, "confidence": 0.6}
+        | {"least_photos": 1},
         "threads": 1,
     }
     return build(EngineSettings, [settings | changes], origin="test")

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from engine.rounds.gate import MEASURES, GateParameters, judge, value_of
 from engine.rounds.measured import Measured, MeasuredPhoto
 from model.errors import ConfigurationError
+from tests.engine.rounds.engines import quickly, settings_of
+
+HELD_OUT = {"truth": "held-out.json", "images": "held-out"}
 
 
 def measured(
@@ -80,6 +85,14 @@ def test_a_model_that_finds_ten_times_too_many_is_caught() -> None:
 
     assert not verdict.promoted
     assert "too many or too few" in verdict.reason
+
+
+def test_so_few_held_out_photos_that_chance_decides_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"held_out\.photos is 2.*asks for 5"):
+        settings_of(data, tmp_path / "out", held_out=HELD_OUT | {"photos": 2}, gate={})
+    with pytest.raises(ConfigurationError, match=r"compared on 3 held-out photos.*is 5"):
+        quickly(data, tmp_path / "out", gate={})
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_masks_cannot_be_compared() -> None:

@@ -136,7 +136,10 @@ def test_a_data_set_leaves_them_out_of_masks_that_were_there_before(
     (data / "existing.json").write_text(json.dumps(truth))
     existing = [{"format": "coco", "path": "existing.json", "photos": "pool"}]
 
-    built = quickly(data, tmp_path / "out", existing=existing).ledger.find(1, "build")
+    again = [{"stage": "assisted_manual", "photos": {"count": 1, "existing_again": True}}]
+
+    ledger = quickly(data, tmp_path / "out", existing=existing, rounds=again).ledger
+    built = ledger.find(1, "build")
 
     assert built is not None
     assert built.figures["photos_left_out"] == {HELD_OUT: 2, LOOKS_ALIKE: 1}

@@ -7,16 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.assist.connection import Connection
 from engine.label_studio.home import Home
 from engine.rounds.run import Stopped, run_engine
 from engine.rounds.status import status_lines
+from model.errors import ConfigurationError
 from pipelines.shards import read_rows
 from tests.engine.assist.runs import make_region
 from tests.engine.fake_label_studio import FakeLabelStudio
 from tests.engine.rounds.engines import FAKE_TOOLS, QUICK, SIZE_HW, make_data, settings_of
 from tests.factories import rectangle
 
+GATE = {"measure": "iou_1", "least_photos": 1}
 ROUNDS = [
     {"stage": "assisted_manual", "photos": {"count": 2}},
     {
@@ -39,12 +43,15 @@ class Office:
         connection = Connection(self.server.client(), home)
         self.tools = replace(FAKE_TOOLS, connection=connection)
         people = {"kind": "label_studio", "label_studio": {"names": ["Nucleus"]}}
-        self.settings = settings_of(
-            data, folder / "out", rounds=ROUNDS, people=people, gate={"measure": "iou_1"}
-        )
+        self.settings = settings_of(data, folder / "out", rounds=ROUNDS, people=people, gate=GATE)
 
     def run(self) -> Stopped:
         return run_engine(self.settings, tools=self.tools)
+
+    def ask(self, **label_studio: Any) -> None:
+        """Other settings for people."""
+        people = self.settings.people.model_copy(update={"label_studio": label_studio})
+        self.settings = self.settings.model_copy(update={"people": people})
 
     def annotate(self, path: str, regions: list[dict[str, Any]]) -> None:
         self.server.annotate(self.server.task_of(path), regions)
@@ -63,7 +70,17 @@ def test_it_stops_where_it_waits_for_people_and_goes_on_from_there(tmp_path: Pat
     assert second.waiting is not None
     assert (second.waiting.done, second.waiting.asked) == (1, 2)
     assert second.ledger.find(1, "collect") is None
+    for told in (status_lines(second.ledger, office.settings), status_lines(second.ledger)):
+        assert "1 of 2 photos were done, at http" in told[0]
     assert "which waits for people" in status_lines(second.ledger, office.settings)[0]
+
+    # How people are told is nobody's business; what their answers become is.
+    office.ask(names=["Nucleus"], instructions="Every nucleus, please.")
+    assert office.run().waiting is not None
+    office.ask(names=["Cell"])
+    with pytest.raises(ConfigurationError, match=r"round 1 was sent to people.*names"):
+        office.run()
+    office.ask(names=["Nucleus"])
 
     office.annotate("1.png", [drawn])
     third = office.run()

@@ -14,7 +14,7 @@ from engine.rounds.ledger import Ledger, open_ledger
 from engine.rounds.report import report_lines, write_report
 from engine.rounds.run import Moment, Stopped, run_engine
 from engine.rounds.status import plan_lines, status_json, status_lines
-from model.errors import ConfigurationError
+from model.errors import ConfigurationError, StopError
 from pipelines.lock import folder_lock
 from pipelines.shards import read_rows
 from pipelines.storage import Folder
@@ -193,7 +193,8 @@ def test_photos_that_the_model_is_least_sure_of_come_first(data: Path, tmp_path:
 
 def test_existing_masks_are_round_0(data: Path, tmp_path: Path) -> None:
     existing = [{"format": "coco", "path": "pool.json", "photos": "pool"}]
-    ledger = quickly(data, tmp_path / "out", existing=existing).ledger
+    again = [{"stage": "assisted_manual", "photos": {"count": 1, "existing_again": True}}]
+    ledger = quickly(data, tmp_path / "out", existing=existing, rounds=again).ledger
     imported, built = ledger.find(0, "import"), ledger.find(1, "build")
 
     assert imported is not None
@@ -203,6 +204,8 @@ def test_existing_masks_are_round_0(data: Path, tmp_path: Path) -> None:
     switched_off = ledger.find(1, "calibrate")
     assert switched_off is not None
     assert switched_off.reason == "calibration is switched off"
+    with pytest.raises(StopError, match=r"round 1: none of the pool's 6 photos is left"):
+        quickly(data, tmp_path / "new", existing=existing)
 
 
 def test_a_second_call_at_once_says_so_and_does_nothing(data: Path, tmp_path: Path) -> None:

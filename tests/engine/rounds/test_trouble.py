@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,13 +27,23 @@ from tests.engine.rounds.engines import (
     settings_of,
 )
 
+ONE = {"stage": "assisted_manual", "photos": {"count": 1}}
+
 
 def test_a_round_without_photos_stops_and_the_ledger_stays(data: Path, tmp_path: Path) -> None:
     greedy = [{"stage": "assisted_manual", "photos": {"count": 6}, "repeat": 2}]
 
     with pytest.raises(StopError, match=r"round 2: none of the pool's 6 photos is left"):
         quickly(data, tmp_path / "out", rounds=greedy)
-    assert names(open_ledger(str(tmp_path / "out")))[-1] == (1, "calibrate")
+    ledger = open_ledger(str(tmp_path / "out"))
+    assert names(ledger)[-1] == (1, "calibrate")
+
+    # A step that never committed is no dead end: neither for other settings, nor for a rollback.
+    assert ledger.begun_with(2, "plan") is not None
+    other = [greedy[0] | {"repeat": 1}, {"stage": "automatic", "photos": {"count": 1}}]
+    with pytest.raises(StopError, match=r"round 2: none of the pool's 6 photos is left"):
+        quickly(data, tmp_path / "out", rounds=other)
+    assert names(open_ledger(str(tmp_path / "out")).rolled_back(2))[-1] == (1, "calibrate")
 
 
 def test_a_round_in_which_nobody_annotated_stops_and_the_ledger_stays(
@@ -73,6 +85,79 @@ def test_a_loss_that_turns_nan_stops_and_the_next_call_goes_on(data: Path, tmp_p
         run_engine(settings, tools=Tools(SkillOf, nan_training))
     assert names(open_ledger(settings.out))[-1] == (1, "build")
     assert (1, "promote") in names(run_engine(settings, tools=FAKE_TOOLS).ledger)
+
+
+def test_a_failed_training_begins_anew_with_other_settings_and_people_keep_their_work(
+    data: Path, tmp_path: Path
+) -> None:
+    own = {"stage": "assisted_manual", "photos": {"count": 1}}
+    settings = settings_of(data, tmp_path / "out", rounds=[own], calibration=None)
+    with pytest.raises(StopError, match="give this round a `train` of its own"):
+        run_engine(settings, tools=Tools(SkillOf, nan_training))
+    collected = open_ledger(settings.out).find(1, "collect")
+
+    slower = own | {"train": {"steps": 5, "learning_rate": 1e-5}}
+    mended = settings_of(data, tmp_path / "out", rounds=[slower], calibration=None)
+    ledger = run_engine(mended, tools=FAKE_TOOLS).ledger
+
+    trained = ledger.find(1, "train")
+    assert ledger.find(1, "collect") == collected
+    assert trained is not None
+    assert (trained.generation, trained.settings["train"]["learning_rate"]) == (2, 1e-5)
+    assert trained.outputs["checkpoint"] == "rounds/01-2/candidate.safetensors"
+    assert [e.reason for e in ledger.entries if e.kind == "anew"] == [
+        "train begins anew: train.learning_rate was 0.0002, now 1e-05"
+    ]
+
+
+def with_nan_weights(configuration: TrainingConfiguration, folder: Path) -> TrainingResult:
+    """A training that ends well, with a weight that is no number."""
+    from model.checkpoints import load_checkpoint, read_card, write_checkpoint
+    from model.weights_id import weights_id
+
+    weights = load_checkpoint("starter").sam.state_dict()
+    first = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    weights[first] = weights[first] * float("nan")
+    folder.mkdir(parents=True)
+    path = folder / "checkpoint.safetensors"
+    card = replace(read_card("starter"), model_id=weights_id(weights))
+    write_checkpoint(path, weights, card)
+    return TrainingResult(path, "0" * 16, 1, 0.0)
+
+
+def test_weights_that_are_no_numbers_are_not_committed(data: Path, tmp_path: Path) -> None:
+    first = {
+        "data": {"sources": [{"kind": "procedural"}]},
+        "session": {"start": "tiny", "loop": {"steps": 1}},
+    }
+
+    with pytest.raises(StopError, match=r"first model's training went wrong: .* NaN or infinity"):
+        run_engine(
+            settings_of(data, tmp_path / "out", first=first), tools=Tools(train=with_nan_weights)
+        )
+    assert names(open_ledger(str(tmp_path / "out"))) == [(0, "import")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+    ],
+)
+def test_a_full_disk_in_training_is_told_as_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fill(configuration: TrainingConfiguration, folder: Path) -> TrainingResult:
+        raise error
+
+    full = shutil._ntuple_diskusage(2**30, 2**30, 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda where: full)
+    with pytest.raises(StopError, match=r"round 1, train: the disk is full.*Free some space"):
+        run_engine(
+            settings_of(data, tmp_path / "out", rounds=[ONE], calibration=None),
+            tools=Tools(SkillOf, fill),
+        )
 
 
 def test_a_training_that_diverges_is_kept_out_by_the_gate(data: Path, tmp_path: Path) -> None:
