@@ -29,6 +29,7 @@ TOY: Final[dict[str, Any]] = {
         "steps": 2,
         "recipe": {"data": {"side_px": 64, "images_per_step": 1, "masks_per_image": 2}},
     },
+    "gate": {"least_photos": 3},
     "machine_alone": {"photos": 2, "steps": 2},
 }
 SMALL_GRID: Final = {"points_per_side": 3}
