@@ -13,9 +13,11 @@ from engine.assist.settings import AssistRun
 from engine.label_studio.client import LabelStudio
 from engine.label_studio.home import Home
 from model.errors import ConfigurationError
+from pipelines.sources import source_address
 from stages.records import ImageRef
 
 LOCAL_FILES: Final = "/data/local-files/?d="
+_TOO_WIDE: Final = frozenset({"/", os.path.expanduser("~")})
 AddressOf = Callable[[ImageRef], str]
 
 
@@ -72,13 +74,14 @@ def _shared(settings: AssistRun, refs: Sequence[ImageRef], home: Home | None) ->
             f"{remote[0]} is no file of this machine, so no folder can be shared that holds it. "
             "Set server.photos to s3 or addresses."
         )
-    base = os.path.commonpath([os.path.dirname(ref.uri) for ref in refs])
-    if base in {"/", os.path.expanduser("~")}:
+    base = _folder_of(settings.source, refs)
+    if base in _TOO_WIDE:
         raise ConfigurationError(
             f"the photos have no folder in common but {base}, and whoever may log in to Label "
             "Studio could read all of it. Put them, or links to them, below one folder."
         )
     if home is not None:
+        base = _narrower(home.shared(refs[0].source), refs) or base
         link = home.share(base, refs[0].source)
         root, folder = str(home.photos), str(link)
     else:
@@ -90,6 +93,22 @@ def _shared(settings: AssistRun, refs: Sequence[ImageRef], home: Home | None) ->
 
     # One storage for the whole tree: the server looks whether a file's folder begins with it.
     return Shown(address_of, [("localfiles", {"path": folder, "title": refs[0].source})])
+
+
+def _folder_of(source: str, refs: Sequence[ImageRef]) -> str:
+    """The source itself where it is a folder: photos that are sent later lie in it as well."""
+    folder = source_address(source)
+    if os.path.isdir(folder) and folder not in _TOO_WIDE:
+        return folder
+    return os.path.commonpath([os.path.dirname(ref.uri) for ref in refs])
+
+
+def _narrower(shared: str | None, refs: Sequence[ImageRef]) -> str | None:
+    """The folder that is shared already, while it holds all of these photos."""
+    if shared is None:
+        return None
+    inside = os.path.join(shared, "")
+    return shared if all(ref.uri.startswith(inside) for ref in refs) else None
 
 
 def _told(settings: AssistRun) -> tuple[str, str]:

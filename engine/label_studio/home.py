@@ -112,6 +112,11 @@ class Home:
         else:
             self._write_private("server.json", json.dumps(asdict(running)))
 
+    def shared(self, name: str) -> str | None:
+        """The folder that stands under a name, with links followed; None if there is none."""
+        link = self.photos / name
+        return os.path.realpath(link) if link.is_symlink() else None
+
     def share(self, folder: str, name: str) -> Path:
         """Lets the server show a folder of photos, under a name; returns where it sees it.
 

@@ -48,6 +48,35 @@ def test_new_photos_are_added_to_the_same_project(tmp_path):
     assert (sent.added, sent.there, len(run.server.projects)) == (1, 2, 1)
 
 
+def in_folders(run: AssistedRun, *years: str) -> None:
+    """Its one photo into each of these folders below it."""
+    photo = run.photos / "000.png"
+    for year in years:
+        (run.photos / year).mkdir()
+        (run.photos / year / "photo.png").write_bytes(photo.read_bytes())
+    photo.unlink(missing_ok=True)
+
+
+def test_photos_of_another_folder_can_be_sent_later(tmp_path):
+    run = AssistedRun(tmp_path, photos=1)
+    in_folders(run, "2024")
+    assert run.send().added == 1
+    (first,) = run.server.all_tasks.values()
+    assert first["data"]["image"] == "/data/local-files/?d=photos/2024/photo.png"
+    (run.photos / "000.png").write_bytes((run.photos / "2024" / "photo.png").read_bytes())
+    in_folders(run, "2025")
+    assert run.send().added == 1
+
+
+def test_a_deeper_folder_that_is_shared_already_stays_so(tmp_path):
+    run = AssistedRun(tmp_path, photos=1)
+    in_folders(run, "2024")
+    run.home.share(str(run.photos / "2024"), "photos")
+    run.send()
+    (first,) = run.server.all_tasks.values()
+    assert first["data"]["image"] == "/data/local-files/?d=photos/photo.png"
+
+
 def test_an_import_whose_answer_is_lost_doubles_nothing(tmp_path):
     run = AssistedRun(tmp_path)
     lost = []
