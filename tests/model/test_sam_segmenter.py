@@ -147,6 +147,7 @@ def assert_equal_vit_b_answers(input_size: int, shapes: list[tuple[int, int]]) -
         assert_equal_answers(segmenter, predictor, photo(height, width), some, multimask=True)
 
 
+@pytest.mark.slow
 def test_all_of_vit_b_equals_the_official_predictor_at_half_its_input() -> None:
     assert_equal_vit_b_answers(512, [(300, 700)])
 

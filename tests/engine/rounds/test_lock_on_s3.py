@@ -32,6 +32,7 @@ def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_module, "LEASE_SECONDS", 2.0)
 
 
+@pytest.mark.slow
 def test_an_engine_runs_with_its_ledger_on_s3(
     tmp_path: Path,
     store: Any,  # noqa: F811
@@ -61,6 +62,7 @@ def test_a_second_call_sees_the_first_ones_heartbeat_and_stops(store: Any) -> No
         pass
 
 
+@pytest.mark.slow
 def test_a_lease_that_nobody_renews_is_taken_over_and_its_old_holder_stops(
     store: Any,  # noqa: F811
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_run_leaves_checkpoint_log_curves_and_pictures(tmp_path: Path) -> None
     assert [p.name for p in (tmp_path / "overlays").iterdir()] == ["step-0000002.png"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(tmp_path: Path) -> None:
     train_run(make_configuration(), tmp_path / "unbroken")
 

@@ -17,6 +17,8 @@ from tests.model.onnx.graphs_run import Graphs
 
 SIDE = 128
 CELLS = SIDE // 16
+# Writing the graphs takes a quarter of a minute, whatever is asked of them then.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,6 @@ def everything_exported(sam, tmp_path_factory):
     return Graphs(target)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size_hw", [(90, 120), (301, 200)])
 def test_the_public_form_gives_what_the_public_export_gives(
     everything_exported, official, features, size_hw
@@ -156,7 +157,6 @@ def test_the_description_names_model_files_and_normalisation(folder, graphs):
         assert (folder / file["name"]).stat().st_size == file["bytes"]
 
 
-@pytest.mark.slow
 def test_a_folder_without_encoder_and_full_weights_is_smaller(sam, tmp_path):
     card = CheckpointCard("tiny", "0" * 16, None, (), {}, None, "")
     exported = export_model(

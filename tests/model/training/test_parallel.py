@@ -67,6 +67,7 @@ def _train_in_one_process(rank: int, port: int, folder: str) -> None:
     group.leave()
 
 
+@pytest.mark.slow
 def test_two_processes_end_up_with_the_same_mean_gradient(tmp_path: Path) -> None:
     mp.spawn(_average_in_one_process, args=(_free_port(), str(tmp_path)), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
