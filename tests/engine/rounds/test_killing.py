@@ -19,12 +19,14 @@ from tests.engine.rounds.engines import FAKE_TOOLS, QUICK, make_data, settings_o
 
 PATIENCE_SECONDS = 200
 ROUNDS = [
+    {"stage": "assisted_manual", "photos": {"count": 1}},
     {
         "stage": "semi_automatic",
-        "photos": {"count": 2},
+        "photos": {"count": 1, "order": "least_sure"},
         "proposing": QUICK,
         "sure_predicted_iou": 0.7,
-    }
+    },
+    {"stage": "automatic", "photos": {"count": 1}, "proposing": QUICK},
 ]
 
 
@@ -57,9 +59,9 @@ def digests(out: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_killed_before_and_after_every_commit_it_ends_as_if_left_alone(tmp_path: Path) -> None:
-    data = make_data(tmp_path / "data", pool=2, held_out=2)
-    alone = settings_of(data, tmp_path / "alone", rounds=ROUNDS)
-    killed = settings_of(data, tmp_path / "killed", rounds=ROUNDS)
+    data = make_data(tmp_path / "data", pool=3, held_out=2)
+    alone = settings_of(data, tmp_path / "alone", rounds=ROUNDS, controls=True)
+    killed = settings_of(data, tmp_path / "killed", rounds=ROUNDS, controls=True)
     undisturbed = run_engine(alone, tools=FAKE_TOOLS).ledger
     # A server that has everything imported forks children in a few milliseconds.
     context = multiprocessing.get_context("forkserver")

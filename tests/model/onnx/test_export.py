@@ -17,6 +17,7 @@ from tests.model.onnx.graphs_run import Graphs
 
 SIDE = 128
 CELLS = SIDE // 16
+
 # Writing the graphs takes a quarter of a minute, whatever is asked of them then.
 pytestmark = pytest.mark.slow
 
