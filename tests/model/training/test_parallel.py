@@ -22,14 +22,19 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _average_in_one_process(rank: int, port: int, folder: str) -> None:
+def _join(rank: int, port: int) -> ProcessGroup:
+    """One of two processes joins the other, as torchrun would have it."""
     os.environ |= {
         "RANK": str(rank),
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    group = join_processes("cpu")
+    return join_processes("cpu")
+
+
+def _average_in_one_process(rank: int, port: int, folder: str) -> None:
+    group = _join(rank, port)
     kernel = torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last)
     used, unused = nn.Parameter(kernel), nn.Parameter(torch.zeros(4))
     of_second = nn.Parameter(torch.zeros(3))
@@ -45,13 +50,7 @@ def _average_in_one_process(rank: int, port: int, folder: str) -> None:
 
 def _train_in_one_process(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
-    os.environ |= {
-        "RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-    group = join_processes("cpu")
+    group = _join(rank, port)
     torch.manual_seed(0)
     rounds = RoundParameters(round_shares=(0.3, 0.3, 0.4), innermost_share=0.5)
     optimiser = OptimiserParameters(learning_rate=1e-3, warmup_steps=0, schedule="hold")
