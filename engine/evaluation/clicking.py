@@ -16,9 +16,13 @@ from model.geometry import Geometry
 from model.prompts import POSITIVE, Prompt
 from model.segmenter import Embedding, PromptableSegmenter
 from stages import rle
+from stages.parameters import AutomaticParameters
 from stages.rle import Rle
+from stages.upsampling import Upsampler
 
 MOST_CLICKS = 20
+STABILITY_OFFSET = AutomaticParameters().stability_offset
+"""As for automatic masks, so that what is said of stability here holds there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,7 @@ class ClickedMask:
         iou: after each click, of the answer that the model itself ranks first.
         oracle_iou: of the best of its answers.
         predicted_iou: what the model said of the answer it ranks first.
+        stability: of that answer, as automatic masks are judged; 0 where it is empty.
         first_mask: that answer after the first click, encoded.
     """
 
@@ -37,6 +42,7 @@ class ClickedMask:
     iou: tuple[float, ...]
     oracle_iou: tuple[float, ...]
     predicted_iou: tuple[float, ...]
+    stability: tuple[float, ...]
     first_mask: Rle
 
     def iou_after(self, clicks: int, *, oracle: bool = False) -> float:
@@ -53,9 +59,10 @@ class _UnderWay:
     ignored: NDArray[np.bool_] | None
     clicks: list[Click]
     logits: NDArray[np.float32] | None
-    iou: list[float]
-    oracle_iou: list[float]
-    predicted_iou: list[float]
+    iou: list[float] = field(default_factory=list)
+    oracle_iou: list[float] = field(default_factory=list)
+    predicted_iou: list[float] = field(default_factory=list)
+    stability: list[float] = field(default_factory=list)
     first_mask: Rle = field(init=False)
     is_done: bool = False
 
@@ -88,7 +95,7 @@ def click_masks(
     """
     embedding = segmenter.embed(image_HWC)
     under_way = [
-        _UnderWay(truth, band, [_first_click(truth, rng)], None, [], [], [])
+        _UnderWay(truth, band, [_first_click(truth, rng)], None)
         for truth, band in zip(truths, ignored, strict=True)
     ]
     for number in range(clicks):
@@ -107,6 +114,7 @@ def click_masks(
             iou=tuple(mask.iou),
             oracle_iou=tuple(mask.oracle_iou),
             predicted_iou=tuple(mask.predicted_iou),
+            stability=tuple(mask.stability),
             first_mask=mask.first_mask,
         )
         for mask in under_way
@@ -150,6 +158,7 @@ def _ask(
     answer = segmenter.segment(embedding, prompts, multimask=multimask)
     candidates = answer.predicted_iou.shape[1]
     logits = answer.logits.reshape(len(asked), candidates, *answer.logits.shape[1:])
+    upsampler = Upsampler(answer.geometry, STABILITY_OFFSET)
     for mask, logits_Mhw, predicted_M in zip(asked, logits, answer.predicted_iou, strict=True):
         masks = [to_photo(one, answer.geometry) for one in logits_Mhw]
         ious = [intersection_over_union(m, mask.truth, mask.ignored) for m in masks]
@@ -157,6 +166,8 @@ def _ask(
         mask.iou.append(ious[first])
         mask.oracle_iou.append(max(ious))
         mask.predicted_iou.append(float(predicted_M[first]))
+        upsampled = upsampler.upsample(logits_Mhw[first])
+        mask.stability.append(0.0 if upsampled is None else upsampled.stability)
         mask.logits = logits_Mhw[first]
         if len(mask.iou) == 1:
             mask.first_mask = rle.encode(masks[first])

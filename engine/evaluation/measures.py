@@ -1,4 +1,4 @@
-"""From clicked masks to the figures of the table: means, intervals, clicks needed, correlation.
+"""From clicked masks to the figures of the table: means, intervals, clicks needed, calibration.
 
 Averages are over masks; intervals come from drawing photos again (bootstrap), because masks of
 one photo are not independent.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.evaluation.calibration import Calibration, calibration_of
 from engine.evaluation.clicking import MOST_CLICKS, ClickedMask
 
 NOC_TARGETS = (80, 85, 90)
@@ -56,8 +57,8 @@ class Measures:
         noc: mean clicks needed by IoU in percent, `MOST_CLICKS` where it was not reached; empty
             where fewer clicks were allowed.
         miou_by_size: first click, by size class.
-        iou_correlation: Pearson, predicted against true IoU over all answers ranked first.
-        iou_correlation_first: the same after the first click only.
+        predicted_iou: how it goes with true IoU, over answers ranked first.
+        stability: the same of the stability score.
         closed_share: how much of what the first click leaves open four more close.
     """
 
@@ -67,8 +68,8 @@ class Measures:
     oracle_miou: dict[int, Estimate]
     noc: dict[int, Estimate]
     miou_by_size: dict[str, Estimate]
-    iou_correlation: float
-    iou_correlation_first: float
+    predicted_iou: Calibration
+    stability: Calibration
     closed_share: float
 
 
@@ -97,11 +98,8 @@ def measure(clicked: Clicked, clicks: Sequence[int], *, most_clicks: int, seed: 
         if most_clicks >= MOST_CLICKS
         else {},
         miou_by_size=_by_size(clicked, seed),
-        iou_correlation=correlation(
-            [p for mask in masks for p in mask.predicted_iou],
-            [t for mask in masks for t in mask.iou],
-        ),
-        iou_correlation_first=correlation([m.predicted_iou[0] for m in masks], list(first)),
+        predicted_iou=calibration_of([m.predicted_iou for m in masks], [m.iou for m in masks]),
+        stability=calibration_of([m.stability for m in masks], [m.iou for m in masks]),
         closed_share=float((later.mean() - first.mean()) / max(1e-9, 1 - first.mean())),
     )
 
@@ -134,13 +132,6 @@ def bootstrap(
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(values.mean()), float(low), float(high))
-
-
-def correlation(predicted: Sequence[float], true: Sequence[float]) -> float:
-    """Pearson's correlation; 0 where one side never changes."""
-    if len(predicted) < 2 or np.std(predicted) == 0 or np.std(true) == 0:
-        return 0.0
-    return float(np.corrcoef(predicted, true)[0, 1])
 
 
 def _by_size(clicked: Clicked, seed: int) -> dict[str, Estimate]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.console import columns
+from engine.evaluation.calibration import Calibration
 from engine.evaluation.measures import Estimate
 from engine.evaluation.run import Evaluation
 
@@ -28,10 +29,12 @@ def table(evaluation: Evaluation) -> list[str]:
     if measures.noc:
         text = ", ".join(f"NoC@{t} {value.value:.2f}" for t, value in measures.noc.items())
         lines.append(f"clicks needed (20 at most): {text}")
-    lines.append(
-        f"predicted against true IoU: correlation {measures.iou_correlation:.2f} "
-        f"(first click {measures.iou_correlation_first:.2f})"
-    )
+    scores = {"predicted IoU": measures.predicted_iou, "stability": measures.stability}
+    for name, found in scores.items():
+        lines.append(
+            f"{name} against true: correlation {found.correlation:.2f} "
+            f"(first click {found.correlation_first:.2f})"
+        )
     if evaluation.recall:
         text = ", ".join(f"AR@{b} {v:.3f}" for b, v in evaluation.recall.average_recall.items())
         lines.append(f"automatic masks: {text} ({evaluation.recall.masks_per_photo:.0f} a photo)")
@@ -54,8 +57,10 @@ def as_json(evaluation: Evaluation, about: dict[str, Any]) -> dict[str, Any]:
         "oracle_miou": _values(measures.oracle_miou),
         "noc": _values(measures.noc),
         "miou_by_size": _values(measures.miou_by_size),
-        "iou_correlation": round(measures.iou_correlation, 4),
-        "iou_correlation_first_click": round(measures.iou_correlation_first, 4),
+        "iou_correlation": round(measures.predicted_iou.correlation, 4),
+        "iou_correlation_first_click": round(measures.predicted_iou.correlation_first, 4),
+        "stability_correlation": round(measures.stability.correlation, 4),
+        "stability_correlation_first_click": round(measures.stability.correlation_first, 4),
         "closed_share": round(measures.closed_share, 4),
         "baselines": {
             name: {"miou": {"1": round(value.value, 4)}}
@@ -65,6 +70,10 @@ def as_json(evaluation: Evaluation, about: dict[str, Any]) -> dict[str, Any]:
             "miou": _intervals(measures.miou),
             "noc": _intervals(measures.noc),
             "baselines": _intervals(evaluation.baselines),
+        },
+        "reliability": {
+            "predicted_iou": _bins(measures.predicted_iou),
+            "stability": _bins(measures.stability),
         },
     }
     if evaluation.recall:
@@ -92,3 +101,10 @@ def _values(estimates: dict[Any, Estimate]) -> dict[str, float]:
 
 def _intervals(estimates: dict[Any, Estimate]) -> dict[str, list[float]]:
     return {str(k): [round(v.low, 4), round(v.high, 4)] for k, v in estimates.items()}
+
+
+def _bins(calibration: Calibration) -> list[dict[str, float]]:
+    return [
+        {"said": round(b.said, 4), "true_iou": round(b.true_iou, 4), "answers": b.answers}
+        for b in calibration.bins
+    ]

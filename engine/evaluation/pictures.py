@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: curves by clicks, reliability of predicted IoU, a contact sheet."""
+"""Pictures of an evaluation: curves by clicks, reliability of scores, a contact sheet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from stages.photos import decode_photo
 
 TILE_PX = 240
 TILES_EACH = 6
-RELIABILITY_BINS = 10
 TRUTH_RGB = (60, 180, 75)
 ANSWER_RGB = (230, 60, 60)
 
@@ -29,18 +28,6 @@ def write_pictures(evaluation: Evaluation, folder: Path) -> list[Path]:
     _draw_reliability(evaluation, paths[1])
     write_png(paths[2], contact_sheet(evaluation.cases))
     return paths
-
-
-def reliability(
-    predicted: NDArray[np.float64], true: NDArray[np.float64], bins: int = RELIABILITY_BINS
-) -> list[tuple[float, float, int]]:
-    """Mean predicted IoU, mean true IoU and count for each bin of predicted IoU that is used."""
-    index = np.clip((predicted * bins).astype(int), 0, bins - 1)
-    return [
-        (float(predicted[index == b].mean()), float(true[index == b].mean()), int(sum(index == b)))
-        for b in range(bins)
-        if (index == b).any()
-    ]
 
 
 def contact_sheet(cases: Sequence[Case]) -> NDArray[np.uint8]:
@@ -111,18 +98,23 @@ def _draw_clicks(evaluation: Evaluation, path: Path) -> None:
 
 
 def _draw_reliability(evaluation: Evaluation, path: Path) -> None:
+    """Predicted IoU and stability side by side; a larger dot stands for more answers."""
     from matplotlib.figure import Figure
 
-    predicted = np.array([p for case in evaluation.cases for p in case.clicked.predicted_iou])
-    true = np.array([t for case in evaluation.cases for t in case.clicked.iou])
-    points = reliability(predicted, true)
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-    axes.scatter(
-        [p[0] for p in points], [p[1] for p in points], s=[20 + 2 * p[2] ** 0.5 for p in points]
-    )
-    axes.set(xlabel="predicted IoU", ylabel="true IoU", xlim=(0, 1), ylim=(0, 1))
-    axes.set_title(f"correlation {evaluation.measures.iou_correlation:.2f}")
-    axes.grid(alpha=0.3)
+    measures = evaluation.measures
+    scores = {"predicted IoU": measures.predicted_iou, "stability": measures.stability}
+    figure = Figure(figsize=(9, 4.8), layout="constrained")
+    for axes, (name, found) in zip(figure.subplots(1, 2, sharey=True), scores.items(), strict=True):
+        axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+        axes.scatter(
+            [b.said for b in found.bins],
+            [b.true_iou for b in found.bins],
+            s=[20 + 2 * b.answers**0.5 for b in found.bins],
+        )
+        axes.set(xlabel=name, xlim=(0, 1), ylim=(0, 1))
+        axes.set_title(
+            f"correlation {found.correlation:.2f} (first click {found.correlation_first:.2f})"
+        )
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("true IoU")
     figure.savefig(str(path))

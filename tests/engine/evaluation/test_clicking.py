@@ -6,7 +6,8 @@ import pytest
 
 from engine.evaluation.clicking import click_masks, intersection_over_union
 from model import Embedding, Prompt, Proposals
-from tests.fakes import DiscSegmenter
+from model.clicks import innermost_point
+from tests.fakes import DiscSegmenter, SilentSegmenter
 
 
 def two_boxes() -> tuple[np.ndarray, list[np.ndarray]]:
@@ -28,6 +29,19 @@ def test_a_segmenter_that_finds_things_of_one_colour_scores_high_on_boxes() -> N
         assert mask.oracle_iou[0] >= mask.iou[0]
         assert mask.oracle_iou[0] > 0.8
         assert len(mask.iou) == len(mask.predicted_iou) <= 3
+
+
+def test_stability_is_that_of_the_answer_ranked_first_as_automatic_masks_have_it() -> None:
+    image, masks = two_boxes()
+    segmenter = DiscSegmenter()
+    (clicked,) = click_masks(segmenter, image, masks[:1], [None], clicks=1)
+    xy = innermost_point(masks[0])
+    answer = segmenter.segment(segmenter.embed(image), [Prompt.of([xy])], multimask=True)
+    logits = answer.logits[answer.predicted_iou[0].argmax()]
+    enlarged = answer.geometry.row_weights() @ logits @ answer.geometry.column_weights().T
+    expected = (enlarged > 1).sum() / (enlarged > -1).sum()
+    assert clicked.stability == (pytest.approx(expected),)
+    assert click_masks(SilentSegmenter(), image, masks[:1], [None], clicks=1)[0].stability == (0,)
 
 
 def test_masks_are_independent_of_what_else_is_clicked() -> None:

@@ -29,8 +29,15 @@ def test_an_evaluation_says_everything_the_json_promises(tmp_path: Path) -> None
     assert document["baselines"]["grabcut"]["miou"]["1"] > 0.5
     assert set(document["average_recall"]) == {"100", "1000"}
     assert document["intervals"]["miou"]["1"][0] <= document["miou"]["1"]
+    assert {"iou_correlation", "iou_correlation_first_click"} <= set(document)
+    for score in ("predicted_iou", "stability"):
+        answers = [b["answers"] for b in document["reliability"][score]]
+        assert sum(answers) >= document["n_masks"]
+    assert -1 <= document["stability_correlation"] <= 1
+    assert -1 <= document["stability_correlation_first_click"] <= 1
     lines = "\n".join(table(evaluation))
-    for words in ("1 click", "grabcut", "NoC@90", "AR@100", "6 masks in 2 photos"):
+    said = ("predicted IoU against true", "stability against true")
+    for words in ("1 click", "grabcut", "NoC@90", "AR@100", "6 masks in 2 photos", *said):
         assert words in lines
 
 

@@ -1,16 +1,9 @@
 import numpy as np
 import pytest
 
+from engine.evaluation.calibration import Bin, calibration_of, correlation
 from engine.evaluation.clicking import ClickedMask
-from engine.evaluation.measures import (
-    Clicked,
-    bootstrap,
-    clicks_needed,
-    correlation,
-    measure,
-    size_class,
-)
-from engine.evaluation.pictures import reliability
+from engine.evaluation.measures import Clicked, bootstrap, clicks_needed, measure, size_class
 from engine.evaluation.recall import RecallCounter, matches
 from stages import rle
 
@@ -18,7 +11,8 @@ ENCODED = rle.encode(np.ones((4, 4), bool))
 
 
 def clicked(*iou: float, area_px: int = 500) -> ClickedMask:
-    return ClickedMask(area_px, iou, tuple(min(1, v + 0.1) for v in iou), iou, ENCODED)
+    backwards = tuple(1 - v for v in iou)
+    return ClickedMask(area_px, iou, tuple(min(1, v + 0.1) for v in iou), iou, backwards, ENCODED)
 
 
 def test_clicks_needed_counts_up_to_the_target_or_to_twenty() -> None:
@@ -35,7 +29,8 @@ def test_figures_are_means_over_masks() -> None:
     assert result.closed_share == pytest.approx(0.5)
     assert result.noc[80].value == pytest.approx((20 + 2) / 2)
     assert set(result.miou_by_size) == {"small", "medium"}
-    assert result.iou_correlation == pytest.approx(1)
+    assert result.predicted_iou.correlation == pytest.approx(1)
+    assert result.stability.correlation == pytest.approx(-1)
 
 
 def test_clicks_are_not_counted_where_too_few_were_allowed() -> None:
@@ -63,12 +58,13 @@ def test_size_classes_are_cocos(area: int, name: str) -> None:
     assert size_class(area) == name
 
 
-def test_reliability_groups_by_predicted_iou() -> None:
-    points = reliability(np.array([0.11, 0.19, 0.95]), np.array([0.2, 0.4, 1.0]))
-    assert points == [
-        (pytest.approx(0.15), pytest.approx(0.3), 2),
-        (pytest.approx(0.95), 1.0, 1),
-    ]
+def test_scores_are_compared_over_all_clicks_after_the_first_and_in_bins() -> None:
+    found = calibration_of([(0.11, 0.95), (0.19, 0.4)], [(0.2, 1.0), (0.4, 0.1)])
+    assert found.correlation == pytest.approx(np.corrcoef([1.1, 9.5, 1.9, 4], [2, 10, 4, 1])[0, 1])
+    assert found.correlation_first == pytest.approx(1)
+    assert found.bins[0] == Bin(pytest.approx(0.15), pytest.approx(0.3), 2)
+    assert [b.answers for b in found.bins] == [2, 1, 1]
+    assert found.bins[-1] == Bin(0.95, 1.0, 1)
 
 
 def test_a_proposal_matches_only_one_true_mask() -> None:
