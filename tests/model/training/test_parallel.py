@@ -55,15 +55,30 @@ def _train_in_one_process(rank: int, port: int, folder: str) -> None:
     rounds = RoundParameters(round_shares=(0.3, 0.3, 0.4), innermost_share=0.5)
     optimiser = OptimiserParameters(learning_rate=1e-3, warmup_steps=0, schedule="hold")
     parameters = LoopParameters(
-        steps=9, plain_steps=9, accumulate=2, rounds=rounds, optimiser=optimiser
+        steps=9, plain_steps=9, accumulate=3, rounds=rounds, optimiser=optimiser
     )
     trainer = Trainer(build_sam("tiny"), parameters, group.average_gradients)
-    drawn = islice(batches(examples=1), rank, None, 2)
+    asked = _prompts_of(trainer)
+    # Annotators of the second process have one thing less to click on, and so draw less often.
+    drawn = islice(batches(examples=1, nothing=rank), rank, None, 2)
     for _ in range(3):
         trainer.train_step(drawn)
     weights = {name: p.detach() for name, p in trainer.sam.named_parameters()}
-    torch.save(weights, Path(folder) / f"{rank}.pt")
+    torch.save((weights, asked), Path(folder) / f"{rank}.pt")
     group.leave()
+
+
+def _prompts_of(trainer: Trainer) -> list[str]:
+    """Filled while it trains: what each round of each batch was asked with."""
+    asked: list[str] = []
+
+    def note(_: nn.Module, prompt: tuple[torch.Tensor | None, ...]) -> None:
+        points, _, boxes, logits = prompt
+        clicks = 0 if points is None else points.shape[1]
+        asked.append(f"{clicks} clicks, {boxes is not None=}, {logits is not None=}")
+
+    trainer.sam.prompt_encoder.register_forward_pre_hook(note)
+    return asked
 
 
 @pytest.mark.slow
@@ -80,11 +95,15 @@ def test_two_processes_end_up_with_the_same_mean_gradient(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_two_processes_that_accumulate_end_with_the_same_weights(tmp_path: Path) -> None:
+def test_two_processes_that_accumulate_go_through_the_same_rounds_to_the_same_weights(
+    tmp_path: Path,
+) -> None:
     """However many draws each one's annotators take: rounds and first prompts stay in step."""
     mp.spawn(_train_in_one_process, args=(_free_port(), str(tmp_path)), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert first[1] == second[1]
+    assert len(first[1]) > len(set(first[1])) > 2  # several rounds, begun in both ways
+    assert all(torch.equal(first[0][name], second[0][name]) for name in first[0])
 
 
 def test_a_process_alone_changes_nothing() -> None:
