@@ -38,5 +38,7 @@ def batches(
     number = first
     while True:
         start = 0 if same else number * examples
-        yield TrainingBatch.stack([make_example(start + i, nothing=nothing) for i in range(examples)])
+        yield TrainingBatch.stack(
+            [make_example(start + i, nothing=nothing) for i in range(examples)]
+        )
         number += 1
