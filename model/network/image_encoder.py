@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network.drop_path import DropPath
 from model.network.layers import FeedForward, LayerNorm2d
 
 PATCH_PX = 16
@@ -98,14 +99,14 @@ class Block(nn.Module):
         self.attn = RelativeAttention(channels, heads, window or grid)
         self.norm2 = nn.LayerNorm(channels, eps=_NORM_EPS)
         self.mlp = FeedForward(channels, 4 * channels, nn.GELU())
+        self.drop_path = DropPath()
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
         normal_BHWC = self.norm1(x_BHWC)
-        x_BHWC = x_BHWC + (
-            self._attend_in_windows(normal_BHWC) if self.window else self.attn(normal_BHWC)
-        )
-        out: Tensor = x_BHWC + self.mlp(self.norm2(x_BHWC))
+        mixed_BHWC = self._attend_in_windows(normal_BHWC) if self.window else self.attn(normal_BHWC)
+        x_BHWC = x_BHWC + self.drop_path(mixed_BHWC)
+        out: Tensor = x_BHWC + self.drop_path(self.mlp(self.norm2(x_BHWC)))
         return out
 
     def _attend_in_windows(self, x_BHWC: Tensor) -> Tensor:

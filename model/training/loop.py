@@ -24,6 +24,7 @@ from model.training.optimiser import (
     learning_rate_factor,
     set_learning_rate,
 )
+from model.training.path_drops import PathDrops
 from model.training.rounds import BatchFigures, RoundParameters, SimulatedRounds
 
 
@@ -73,6 +74,7 @@ class Trainer:
             processes where there are several.
         precision: type of the network's inner numbers where that saves time, or None.
         cache: folder for the embeddings of a frozen image encoder, or None.
+        drops: the image encoder's drop path, or None.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Trainer:
         synchronise: Callable[[list[nn.Parameter]], None] | None = None,
         precision: torch.dtype | None = None,
         cache: Path | None = None,
+        drops: PathDrops | None = None,
     ) -> None:
         self.sam = sam
         self.edge_head = EdgeHead() if parameters.rounds.edge_weight else None
@@ -90,6 +93,7 @@ class Trainer:
         self._synchronise = synchronise
         self._rounds = SimulatedRounds(sam, self.edge_head, parameters.rounds, cache)
         self._precision = precision
+        self._drops = drops
         modules: dict[str, nn.Module] = {"sam": sam}
         if self.edge_head is not None:
             modules["edge_head"] = self.edge_head.to(sam.device)
@@ -112,9 +116,7 @@ class Trainer:
             self.sam.device.type, dtype=self._precision, enabled=self._precision is not None
         ):
             figures = [
-                self._rounds.run(
-                    next(batches), loss, self._choices(batch), scale=1 / parameters.accumulate
-                )
+                self._learn_from(next(batches), batch, loss)
                 for batch in range(parameters.accumulate)
             ]
         if self._synchronise is not None:
@@ -149,6 +151,14 @@ class Trainer:
         for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
             group["peak_lr"] = peak
         self.average.load_state_dict(state["average"])
+
+    def _learn_from(
+        self, examples: TrainingBatch, batch: int, loss: MaskLossParameters
+    ) -> BatchFigures:
+        if self._drops is not None:
+            self._drops.begin(self.step, batch)
+        scale = 1 / self.parameters.accumulate
+        return self._rounds.run(examples, loss, self._choices(batch), scale)
 
     def _choices(self, batch: int) -> np.random.Generator:
         """What the annotators of a step's batch choose by: seeded by its number alone, so that a

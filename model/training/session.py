@@ -31,6 +31,7 @@ from model.training.adaptation import (
 from model.training.examples import TrainingBatch
 from model.training.loop import LoopParameters, StepFigures, Trainer
 from model.training.parallel import ProcessGroup, join_processes
+from model.training.path_drops import PathDrops
 from model.training.state import load_state, save_state
 
 
@@ -55,6 +56,13 @@ class SessionParameters(BaseModel):
         default=False,
         description="batch norms keep their statistics; for batches of a few large pictures",
     )
+    drop_path: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="how often a picture goes without what the last block of a ViT adds, blocks "
+        "before it less often (stochastic depth; paper: 0.4); 0: never",
+    )
     low_rank: int = Field(
         default=0,
         ge=0,
@@ -70,6 +78,13 @@ class SessionParameters(BaseModel):
     def _only_what_stays_can_be_kept(self) -> SessionParameters:
         if self.cache_embeddings and ("image_encoder" not in self.frozen or self.low_rank):
             raise ValueError("cache_embeddings needs image_encoder among frozen, and low_rank 0")
+        return self
+
+    @model_validator(mode="after")
+    def _drops_only_from_what_learns(self) -> SessionParameters:
+        learns = "image_encoder" not in self.frozen or self.low_rank
+        if self.drop_path and not (learns and self.loop.optimiser.encoder_rate):
+            raise ValueError("drop_path needs an image_encoder that learns: it is frozen here")
         return self
 
 
@@ -105,6 +120,7 @@ class TrainingSession:
                 self.processes.average_gradients,
                 precision=torch.bfloat16 if parameters.precision == "bfloat16" else None,
                 cache=folder / "embeddings" if parameters.cache_embeddings else None,
+                drops=self._drops_of(sam),
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
@@ -173,6 +189,10 @@ class TrainingSession:
     def close(self) -> None:
         """Leave the group of processes."""
         self.processes.leave()
+
+    def _drops_of(self, sam: Sam) -> PathDrops | None:
+        rate, seed = self._parameters.drop_path, self._parameters.loop.seed
+        return PathDrops(sam, rate, seed=seed, rank=self.processes.rank) if rate else None
 
     def _averaged_sam(self) -> Sam:
         sam = build_sam(self._trainer.sam.architecture)
