@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from model.card_entries import DataSet, Result, TrainingRun, as_json
 from model.errors import CheckpointError
 
 FORMAT_VERSION: Final = 1
+_ENTRIES: Final = ("data_sets", "recipe", "results")
 HEADER_KEY: Final = "mask_engine"
 """The one entry in a safetensors file's metadata. One, because their order is not kept."""
 
@@ -41,6 +43,10 @@ class CheckpointCard:
         metrics: measured results by name.
         thresholds: recommended ones, or None where nobody measured any.
         notes: anything else worth telling, in plain words.
+        data_sets: the data with licences and attribution; `data` has their names alone.
+        recipe: the runs that made it, the first one first.
+        results: what it reached, and baselines beside it.
+        limits: what it cannot do, a sentence each.
     """
 
     architecture: str
@@ -50,12 +56,18 @@ class CheckpointCard:
     metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     thresholds: Thresholds | None = None
     notes: str = ""
+    data_sets: tuple[DataSet, ...] = ()
+    recipe: tuple[TrainingRun, ...] = ()
+    results: tuple[Result, ...] = ()
+    limits: tuple[str, ...] = ()
 
     def to_header(self) -> dict[str, str]:
         """The safetensors metadata that carries this card; the same card gives the same text."""
         fields = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         fields["metrics"] = dict(self.metrics)
         fields["thresholds"] = self.thresholds and dataclasses.asdict(self.thresholds)
+        for name in _ENTRIES:
+            fields[name] = [as_json(entry) for entry in getattr(self, name)]
         card = {"format_version": FORMAT_VERSION, **fields}
         return {HEADER_KEY: json.dumps(card, sort_keys=True)}
 
@@ -94,4 +106,9 @@ def _parse(card: dict[str, Any]) -> CheckpointCard:
         metrics=MappingProxyType({str(k): float(v) for k, v in card["metrics"].items()}),
         thresholds=None if thresholds is None else Thresholds(**thresholds),
         notes=str(card["notes"]),
+        # Cards written before these were there have none of them.
+        data_sets=tuple(DataSet(**entry) for entry in card.get("data_sets", ())),
+        recipe=tuple(TrainingRun(**entry) for entry in card.get("recipe", ())),
+        results=tuple(Result(**entry) for entry in card.get("results", ())),
+        limits=tuple(str(limit) for limit in card.get("limits", ())),
     )

@@ -15,9 +15,16 @@ _INFO_EPILOG: Final = """[bold]Examples[/bold]
 mask-engine checkpoints info starter
 
 mask-engine checkpoints info runs/training/best.safetensors --json"""
+_DESCRIBE_EPILOG: Final = """[bold]Example[/bold]
+
+mask-engine checkpoints describe mine.safetensors --text docs/starter-card.yaml --run
+configs/train-mine.yaml=runs/mine --evaluation "everyday photos=coco.json"
+
+What is given takes the place of what the card says; runs come after those in the file. The weights
+stay, and so does the model's id."""
 _FETCH_EPILOG: Final = "[bold]Example[/bold]\n\nmask-engine checkpoints fetch sam_vit_b"
 
-app = typer.Typer(no_args_is_help=True, help="List, describe or fetch checkpoints.")
+app = typer.Typer(no_args_is_help=True, help="List, show, describe or fetch checkpoints.")
 
 
 @app.command("list", epilog=_LIST_EPILOG)
@@ -45,27 +52,37 @@ def info(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say what a checkpoint is: architecture, id, data, measured results, thresholds."""
+    """Say what a checkpoint is: its card, with data, licences, recipe, results, limits."""
+    from engine.checkpoint_cards.lines import card_fields, card_lines
     from model.checkpoints import read_card
 
     card = read_card(checkpoint)
-    thresholds = card.thresholds
-    fields: dict[str, object] = {
-        "architecture": card.architecture,
-        "model_id": card.model_id,
-        "parent": card.parent,
-        "data": list(card.data),
-        "min_predicted_iou": thresholds and thresholds.predicted_iou,
-        "min_stability": thresholds and thresholds.stability,
-        "metrics": dict(card.metrics),
-        "notes": card.notes,
-    }
-    if as_json:
-        result(json.dumps(fields))
-        return
-    for name, value in fields.items():
-        for line in _described(name, value):
-            result(line)
+    for line in [json.dumps(card_fields(card))] if as_json else card_lines(card):
+        result(line)
+
+
+@app.command(epilog=_DESCRIBE_EPILOG)
+def describe(
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A file, or starter.")],
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="YAML: data, recipe, limits, thresholds, notes."),
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONFIG=FOLDER", help="A training run of its chain; repeat."),
+    ] = None,
+    evaluation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="What `evaluate --json` wrote; repeat."),
+    ] = None,
+) -> None:
+    """Fill a checkpoint's card: data and licences, recipe, hours, results, limits."""
+    from engine.checkpoint_cards.filling import fill_card
+    from engine.checkpoint_cards.lines import card_lines
+
+    for line in card_lines(fill_card(checkpoint, text, run or [], evaluation or [])):
+        result(line)
 
 
 @app.command(epilog=_FETCH_EPILOG)
@@ -80,14 +97,3 @@ def fetch(
             name, lambda done, total: meter(done // 1_000_000, total // 1_000_000)
         )
     result(str(path))
-
-
-def _described(name: str, value: object) -> list[str]:
-    label = name.replace("_", " ").ljust(18)
-    if isinstance(value, dict):
-        if not value:
-            return [f"{label}none"]
-        return [label.rstrip(), *columns((k, f"{v:.4g}") for k, v in value.items())]
-    if isinstance(value, list):
-        return [f"{label}{', '.join(value) or 'not told'}"]
-    return [f"{label}{'none' if value in (None, '') else value}"]

@@ -38,6 +38,7 @@ COMMANDS = [
     ["checkpoints"],
     ["checkpoints", "list"],
     ["checkpoints", "info"],
+    ["checkpoints", "describe"],
     ["checkpoints", "fetch"],
 ]
 

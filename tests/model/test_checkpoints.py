@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ import segment_anything
 import torch
 from torch import Tensor
 
-from model.checkpoint_card import Thresholds
+from model.card_entries import DataSet, Result, TrainingRun
+from model.checkpoint_card import HEADER_KEY, CheckpointCard, Thresholds, card_from_header
 from model.checkpoints import load_checkpoint, read_card, save_checkpoint, update_card
 from model.network.architectures import build_sam
 from model.network.sam import Sam
@@ -75,6 +78,40 @@ def test_a_card_is_read_back_as_it_was_written(sam: Sam, tmp_path: Path) -> None
     )
     assert read_card(path) == card == load_checkpoint(path).card
     assert card.data == ("bbbc038/train", "procedural")
+
+
+def test_a_card_without_the_newer_entries_is_read_as_having_none() -> None:
+    header = CheckpointCard("tiny", "0" * 16, notes="old").to_header()
+    old = json.loads(header[HEADER_KEY])
+    for name in ("data_sets", "recipe", "results", "limits"):
+        del old[name]
+    card = card_from_header({HEADER_KEY: json.dumps(old)}, "old.safetensors")
+    assert card == CheckpointCard("tiny", "0" * 16, notes="old")
+
+
+def test_entries_of_a_card_are_read_back_as_they_were_written() -> None:
+    card = CheckpointCard(
+        "tiny",
+        "0" * 16,
+        data_sets=(DataSet("boxes", "CC0"),),
+        recipe=(TrainingRun("a.yaml", 5, 20, 64, hours=0.5),),
+        results=(Result("boxes", 7, {"miou_1": 0.4}, {"grabcut": 0.3}),),
+        limits=("Finds boxes only.",),
+    )
+    assert card_from_header(card.to_header(), "a.safetensors") == card
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: DataSet("boxes", ""), "with licence '': name both"),
+        (lambda: TrainingRun("a.yaml", 1, 1, 1, hours=float("nan")), "hours is nan, expected 0 or"),
+        (lambda: Result("boxes", 1, {"miou_1": float("nan")}, {}), "boxes: miou_1 is nan"),
+    ],
+)
+def test_entries_that_tell_nothing_are_refused(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        make()
 
 
 def test_reading_a_card_builds_no_network(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
