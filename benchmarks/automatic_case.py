@@ -1,8 +1,10 @@
 """One photo and one network of `automatic.py`, in a process of its own. Called by it only.
 
 The published generator and ours take turns in the same process, with the same weights, photo,
-thresholds and threads. The published one goes first with the allocator as Python starts, then
-once more with the settings that `mask-engine` makes at its start (`model.allocator`).
+thresholds and threads: first with the allocator as Python starts, then with the settings that
+`mask-engine` makes at its start (`model.allocator`). Before each measured run the same code runs
+once over a coarse grid of the same photo, unmeasured: what it frees stays with the process, or
+not, as the allocator's settings say, and what is done once is done.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -21,8 +23,8 @@ import torch
 from agreement import compare
 from networks import both_networks, photo
 from numpy.typing import NDArray
+from products import counted_products
 from timed_generator import Generated, generate, synchronise
-from torch.utils.flop_counter import FlopCounterMode
 
 from model.allocator import keep_freed_memory
 from model.sam_segmenter import SamSegmenter
@@ -35,7 +37,8 @@ from stages.tally import Tally
 # As SAM's own weights: so many proposals pass predicted IoU, and so many stability as well.
 SHARE_ABOVE_IOU: Final = 0.46
 SHARE_ABOVE_BOTH: Final = 0.15
-OWN_ROUNDS: Final = 2
+# A batch of the published generator's: its memory grows with prompts asked at once, not the grid.
+COARSE_GRID: Final = 8
 
 _STEPS: Final = {
     "embed": "encoder",
@@ -58,6 +61,7 @@ class Case:
         points_per_side: of the grid on the whole photo.
         threads: of torch and numpy.
         device: where both networks run.
+        thresholds: of predicted IoU and stability; found on the photo if None.
     """
 
     photo_hw: tuple[int, int]
@@ -66,6 +70,11 @@ class Case:
     points_per_side: int
     threads: int
     device: str
+    thresholds: tuple[float, float] | None = None
+
+    def coarse(self) -> Case:
+        """The same on a grid that takes a sixteenth of the time of the usual one."""
+        return replace(self, points_per_side=min(self.points_per_side, COARSE_GRID))
 
 
 @dataclass(frozen=True)
@@ -101,43 +110,47 @@ class _Bench:
         self.segmenter = SamSegmenter(own)
         self.threads = case.threads
         self.image_HWC: NDArray[np.uint8] = photo(case.photo_hw)
-        self.parameters, _ = _timed("finding thresholds", lambda: _calibrated(self, case))
+        found = case.thresholds or _thresholds(self, case)
+        self.parameters = _parameters(case, *found)
+        self.coarse_parameters = _parameters(case.coarse(), *found)
 
-    def run_official(self) -> Generated:
-        return generate(self.official, self.image_HWC, self.parameters)
+    def run_official(self, parameters: AutomaticParameters) -> Generated:
+        return generate(self.official, self.image_HWC, parameters)
 
-    def run_ours(self, *, threads: int | None = None) -> AutomaticMasks:
+    def run_ours(
+        self, parameters: AutomaticParameters, *, threads: int | None = None
+    ) -> AutomaticMasks:
         return propose_masks(
             self.segmenter,
             self.image_HWC,
             image_id="0" * 32,
-            parameters=self.parameters,
+            parameters=parameters,
             threads=threads or self.threads,
         )
+
+    def warm(self, what: str, run: Callable[[AutomaticParameters], Made]) -> tuple[Made, Timed]:
+        """A run's result and time, after one over the coarse grid that does not count."""
+        _timed(f"{what}: coarse grid, to warm up", lambda: run(self.coarse_parameters))
+        return _timed(what, lambda: run(self.parameters))
 
 
 def _compare(case: Case) -> dict[str, Any]:
     bench = _Bench(case)
-    official, official_time = _timed("segment-anything", bench.run_official)
-    _, ours_untuned_time = _timed("mask-engine", bench.run_ours)
+    official, official_time = bench.warm("segment-anything", bench.run_official)
+    _, ours_untuned_time = bench.warm("mask-engine, allocator as Python has it", bench.run_ours)
     keep_freed_memory()
-    _, official_tuned_time = _timed("segment-anything, same allocator", bench.run_official)
-    _timed("mask-engine, while the heap grows", bench.run_ours)
-    rounds = [_timed("mask-engine, same allocator", bench.run_ours) for _ in range(OWN_ROUNDS)]
-    ours = rounds[-1][0]
-    ours_time = Timed(
-        sum(timed.wall_s for _, timed in rounds) / OWN_ROUNDS,
-        sum(timed.cpu_s for _, timed in rounds) / OWN_ROUNDS,
-    )
-    with FlopCounterMode(display=False) as counter:
-        bench.run_ours(threads=1)  # it sees what its own thread does
+    _, official_tuned_time = bench.warm("segment-anything, same allocator", bench.run_official)
+    ours, ours_time = bench.warm("mask-engine", bench.run_ours)
+    with counted_products() as counter:
+        bench.run_ours(bench.parameters, threads=1)  # it sees what its own thread does
     return {
         "official": asdict(official_time),
         "official_tuned": asdict(official_tuned_time),
         "ours": asdict(ours_time),
         "ours_untuned": asdict(ours_untuned_time),
         "steps_official": official.seconds,
-        "steps_ours": _steps_of(ours, rounds[-1][1]),
+        "steps_ours": _steps_of(ours, ours_time),
+        "thresholds": [bench.parameters.min_predicted_iou, bench.parameters.min_stability],
         "masks": len(ours.masks),
         "agreement": asdict(compare(official.masks, ours.masks)),
         "gigaflop": counter.get_total_flops() / 1e9,
@@ -147,19 +160,19 @@ def _compare(case: Case) -> dict[str, Any]:
 
 def _memory_of_official(case: Case) -> dict[str, Any]:
     bench = _Bench(case)
-    bench.run_official()
+    bench.run_official(bench.parameters)
     return {"peak_mb": _peak_mb(case.device)}
 
 
 def _memory_of_ours(case: Case) -> dict[str, Any]:
     keep_freed_memory()
     bench = _Bench(case)
-    bench.run_ours()
+    bench.run_ours(bench.parameters)
     return {"peak_mb": _peak_mb(case.device)}
 
 
-def _calibrated(bench: _Bench, case: Case) -> AutomaticParameters:
-    """Thresholds that let the usual shares pass, found on a coarse grid of the same photo."""
+def _thresholds(bench: _Bench, case: Case) -> tuple[float, float]:
+    """Those that let the usual shares pass, found on a 16x16 grid of the same photo."""
     open_to_all = AutomaticParameters(
         points_per_side=min(case.points_per_side, 16),
         min_predicted_iou=-1.0,
@@ -178,11 +191,15 @@ def _calibrated(bench: _Bench, case: Case) -> AutomaticParameters:
     )
     iou = _exceeded_by(SHARE_ABOVE_IOU, [one.predicted_iou for one in found])
     passing = [one.stability for one in found if one.predicted_iou >= iou]
+    return iou, _exceeded_by(SHARE_ABOVE_BOTH / SHARE_ABOVE_IOU, passing)
+
+
+def _parameters(case: Case, min_predicted_iou: float, min_stability: float) -> AutomaticParameters:
     return AutomaticParameters(
         points_per_side=case.points_per_side,
         crop_layers=case.crop_layers,
-        min_predicted_iou=iou,
-        min_stability=_exceeded_by(SHARE_ABOVE_BOTH / SHARE_ABOVE_IOU, passing),
+        min_predicted_iou=min_predicted_iou,
+        min_stability=min_stability,
         # What the published generator does not do, or does by another rule.
         max_image_share=2.0,
         min_region_area_px=0,
@@ -216,26 +233,25 @@ def _timed(what: str, work: Callable[[], Made]) -> tuple[Made, Timed]:
 
 
 def _peak_gigaflop_s(device: str) -> float:
-    """What one large product reaches, by the processor's own seconds for a CPU."""
-    size, rounds = 2048, 5
+    """The most that one large product reaches, of several tries."""
+    size, rounds = 2048, 10
     matrix = torch.randn(size, size, device=device)
-    for _ in range(2):
-        matrix @ matrix
-    synchronise(torch.device(device))
-    begun = time.perf_counter()
+    seconds = []
     for _ in range(rounds):
+        synchronise(torch.device(device))
+        begun = time.perf_counter()
         matrix @ matrix
-    synchronise(torch.device(device))
-    return rounds * 2 * size**3 / 1e9 / (time.perf_counter() - begun)
+        synchronise(torch.device(device))
+        seconds.append(time.perf_counter() - begun)
+    return 2 * size**3 / 1e9 / min(seconds)
 
 
 def _peak_mb(device: str) -> float:
-    """Of a GPU's memory where one is used."""
+    """Megabytes (10^6 bytes), of a GPU's memory where one is used."""
     if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**20 if sys.platform == "darwin" else 2**10
-    )
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    bytes_a_unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_a_unit / 1e6
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.errors import ConfigurationError
+from pipelines.machine_memory import usable_memory_bytes
 from pipelines.run_folder import MANIFEST_FILE
 from pipelines.storage import Folder
 from stages.ids import digest
@@ -119,12 +120,12 @@ def refuse_changes(run: Folder, begun: Manifest, now: Mapping[str, Any]) -> None
 
 
 def hardware() -> dict[str, str | int]:
-    """What this machine is, for whoever compares speeds later."""
+    """What this machine is, as far as this process may use it, for whoever compares speeds."""
     return {
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": usable_cores(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": usable_memory_bytes(),
     }
 
 

@@ -51,7 +51,7 @@ class AutomaticRun(BaseModel):
         description="Photos a shard; from their number if unset.",
     )
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
-        default=1, description="Processes that work side by side, or auto: one a core."
+        default=1, description="Processes that work side by side, or auto: as many as are fastest."
     )
     threads: int | None = Field(
         default=None, ge=1, description="Threads a worker; the cores shared out if unset."
@@ -91,21 +91,28 @@ class AutomaticRun(BaseModel):
     def own_threads(self, shards: int) -> int:
         """Threads a worker in a run of so many shards: as stated, or the cores shared out."""
         machine = Machine.here()
-        workers = self.workers if self.workers != AUTO else self._most_workers(machine, shards)
+        workers = self.workers
+        if workers == AUTO:
+            workers = 1 if self._is_for_one_process else machine.most_workers(shards)
         return self.threads or machine.threads(workers)
 
     def own_workers(self, threads: int, shards: int) -> int:
         """Workers for the shards that are to be made, with so many threads each."""
         if self.workers != AUTO:
             return self.workers
-        machine = Machine.here()
-        return min(machine.workers(threads, shards), self._most_workers(machine, shards))
+        return 1 if self._is_for_one_process else Machine.here().workers(threads, shards)
 
-    def _most_workers(self, machine: Machine, shards: int) -> int:
-        """One where processes would not see each other's work, or do not run the model."""
+    def why_workers(self, workers: int, shards: int) -> str | None:
+        """In a few words, why `auto` picked so many for so many shards; None if it did not."""
+        if self.workers != AUTO or self._is_for_one_process:
+            return None
+        return Machine.here().why(workers, shards)
+
+    @property
+    def _is_for_one_process(self) -> bool:
+        """Where processes would not see each other's work, or do not run the model."""
         in_memory = self.out.startswith("memory://") or self.source.startswith("memory://")
-        alone = in_memory or self.beam_options or self.device != "cpu"
-        return 1 if alone else machine.most_workers(shards)
+        return in_memory or bool(self.beam_options) or self.device != "cpu"
 
     def resolved_parameters(
         self, recommended: Mapping[str, float] | None

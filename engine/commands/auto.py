@@ -68,7 +68,7 @@ def auto(
     ] = None,
     workers: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Processes side by side. \\[auto: one a core]"),
+        typer.Option(metavar="N", help="Processes side by side. \\[auto: the fastest]"),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads a worker. \\[the cores shared out]")
@@ -138,7 +138,8 @@ def auto(
             meter(now.rows_done, now.rows_planned, f"{now.masks} masks{failed}")
 
         summary = run_automatic(run, progress=tell)
-    for line in summary_lines(summary):
+    why = run.why_workers(summary.workers, summary.shards)
+    for line in summary_lines(summary, why):
         result(line)
     result(f"\nLook at it:  mask-engine report {run.out}")
 
@@ -177,8 +178,8 @@ def build_run(config: str | None, pairs: list[str], flags: dict[str, Any]) -> Au
     return run
 
 
-def summary_lines(summary: Summary) -> list[str]:
-    """A short table of what a run gave and cost."""
+def summary_lines(summary: Summary, why_workers: str | None = None) -> list[str]:
+    """A short table of what a run gave and cost, and why it had so many workers."""
     readable = summary.images - summary.failed
     pairs = [
         ("photos", f"{summary.images:,}"),
@@ -186,7 +187,7 @@ def summary_lines(summary: Summary) -> list[str]:
         ("masks a photo", f"{summary.masks / max(1, readable):.1f}"),
         ("failed", f"{summary.failed:,}"),
         ("photos a second", f"{summary.images_per_second:.2f}"),
-        ("workers", _workers(summary)),
+        ("workers", _workers(summary, why_workers)),
         ("time at work", duration(summary.elapsed_seconds)),
     ]
     lines = columns(pairs, indent=0)
@@ -212,9 +213,10 @@ def _cost_of_a_photo(seconds: dict[str, float], photos: int) -> list[str]:
     return [f"seconds a photo, {whole / photos:,.2f} in all", *columns(rows)]
 
 
-def _workers(summary: Summary) -> str:
+def _workers(summary: Summary, why: str | None) -> str:
     threads = f"{summary.threads} thread{'s' if summary.threads > 1 else ''}"
-    return f"{summary.workers} with {threads}{' each' if summary.workers > 1 else ''}"
+    each = " each" if summary.workers > 1 else ""
+    return f"{summary.workers} with {threads}{each}{f': {why}' if why else ''}"
 
 
 def _number_or_auto(workers: str | None) -> int | str | None:

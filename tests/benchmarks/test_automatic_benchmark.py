@@ -27,6 +27,7 @@ COMPARED = {
     "ours_untuned": {"wall_s": 6.0, "cpu_s": 12.0},
     "steps_official": {"decoder": 50.0, "encoder": 10.0},
     "steps_ours": {"decoder": 4.0, "encoder": 1.0},
+    "thresholds": [0.9, 0.95],
     "masks": 12,
     "agreement": {"of_official": 1.0, "of_ours": 0.998, "max_score_difference": 1e-5},
     "gigaflop": 500.0,
@@ -117,6 +118,40 @@ def test_a_result_says_what_was_compared_and_how_it_came_out(
     assert run("--only", "480x640 vit_b whole", "--json", str(file)) == 0
     rows = json.loads(file.read_text())["results"]
     assert [row["model"] for row in rows] == ["vit_t192", "vit_b"]
+
+
+def test_cases_of_several_grids_stand_beside_each_other(
+    run: Callable[..., int],
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file, picture = tmp_path / "speed.json", tmp_path / "speed.png"
+    assert run("--only", "whole", "--json", str(file)) == 0
+    assert run("--only", "crops", "--points-per-side", "16", "--json", str(file)) == 0
+    rows = json.loads(file.read_text())["results"]
+    grids = [(row["photo"], row["crop_layers"], row["points_per_side"]) for row in rows]
+    assert grids == [
+        *([("1500x2250", 0, 32)] * 2 + [("480x640", 0, 32)] * 2),
+        *[("1500x2250", 1, 16), ("480x640", 1, 16)],
+    ]
+
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["automatic_table.py", str(file), "--plot", str(picture)])
+    script("automatic_table").main()
+    told = capsys.readouterr().out.splitlines()
+    assert told[3].startswith("| 1500x2250 | `vit_t192`, 2x2 crops | 16x16 | 60.0 s | 30.0 s | 5.0")
+    assert "| decoder | 50.0 | 4.0 |" in told
+    assert picture.stat().st_size > 1000
+
+
+def test_a_case_that_is_not_there_is_refused(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run("--only", "vit_q")
+    assert "--only 'vit_q' is in no case's name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import run_config
+from pipelines import parallelism, run_config
 from pipelines.parallelism import Machine
 from pipelines.run_config import AutomaticRun
 from tests.pipelines.runs import make_photos, run_quickly, shard_digests
@@ -23,11 +23,27 @@ def run_of(**settings: object) -> AutomaticRun:
 
 
 @pytest.mark.parametrize(
-    ("shards", "workers", "threads"), [(1, 1, 4), (2, 2, 2), (3, 3, 1), (4, 4, 1), (100, 4, 1)]
+    ("fastest_threads", "shards", "workers", "threads"),
+    [
+        (1, 1, 1, 4),
+        (1, 2, 2, 2),
+        (1, 3, 3, 1),
+        (1, 4, 4, 1),
+        (1, 100, 4, 1),
+        (2, 1, 1, 4),
+        (2, 2, 2, 2),
+        (2, 100, 2, 2),
+    ],
 )
-def test_auto_gives_every_core_a_worker_as_far_as_there_are_shards(
-    four_cores: None, shards: int, workers: int, threads: int
+def test_auto_takes_the_fastest_number_as_far_as_there_are_shards(
+    four_cores: None,
+    monkeypatch: pytest.MonkeyPatch,
+    fastest_threads: int,
+    shards: int,
+    workers: int,
+    threads: int,
 ) -> None:
+    monkeypatch.setattr(parallelism, "FASTEST_THREADS", fastest_threads)
     run = run_of()
     assert run.own_threads(shards) == threads
     assert run.own_workers(threads, shards) == workers
@@ -35,7 +51,19 @@ def test_auto_gives_every_core_a_worker_as_far_as_there_are_shards(
 
 def test_auto_leaves_each_worker_its_memory() -> None:
     assert Machine(cores=16, memory_bytes=8 * GIB).most_workers(shards=100) == 4
+    assert Machine(cores=16, memory_bytes=8 * GIB).workers(threads=1, shards=100) == 4
     assert Machine(cores=16, memory_bytes=GIB).most_workers(shards=100) == 1
+
+
+def test_why_auto_picked_so_many_is_told(four_cores: None) -> None:
+    fastest = parallelism.fastest_processes(4)
+    assert run_of().why_workers(fastest, shards=100) == "the fastest on 4 cores"
+    assert run_of().why_workers(1, shards=1) == "one for each shard"
+    short = Machine(cores=16, memory_bytes=7 * GIB)
+    assert short.why(3, shards=100) == "memory for no more, at 2 GiB each"
+    assert run_of(workers=4).why_workers(4, shards=100) is None
+    assert run_of(out="memory://run").why_workers(1, shards=1) is None
+    assert run_of().why_workers(1, shards=100) is None  # begun with more threads, elsewhere
 
 
 def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(four_cores: None) -> None:

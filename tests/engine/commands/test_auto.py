@@ -49,6 +49,8 @@ def test_workers_and_threads_are_told() -> None:
     assert ("workers", "2", "with", "1", "thread", "each") in told
     alone = {tuple(line.split()) for line in summary_lines(summary_of(workers=1, threads=2))}
     assert ("workers", "1", "with", "2", "threads") in alone
+    (why,) = [line for line in summary_lines(summary_of(), "the fastest") if "workers" in line]
+    assert why.endswith("2 with 1 thread each: the fastest")
 
 
 def test_without_a_readable_photo_no_cost_is_told() -> None:
