@@ -13,6 +13,7 @@ from typing import Final
 
 from model.errors import ConfigurationError
 from pipelines.storage import Folder
+from stages.records import ImageRow
 
 REMOVALS_FILE: Final = "removals.jsonl"
 # The kind of error of a row that stands where a removed photo was, and the reason of its drops.
@@ -61,6 +62,11 @@ def read_removals(folder: Folder) -> Mapping[str, Removal]:
 def removed_ids(folder: Folder) -> frozenset[str]:
     """Ids of all photos that were taken out."""
     return frozenset(read_removals(folder))
+
+
+def is_removed(row: ImageRow) -> bool:
+    """Whether a row stands where a removed photo was."""
+    return row.error is not None and row.error.type == REMOVED
 
 
 def note_removal(folder: Folder, removal: Removal) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,8 +24,10 @@ from engine.page.browser_model import browser_model
 from engine.page.looking import Looking, SegmenterFactory
 from engine.page.serving import Told, address_of, page_credentials
 from engine.page.shelf import PhotoShelf
-from model.errors import ConfigurationError, MaskEngineError
+from model.errors import BusyError, ConfigurationError, MaskEngineError
 from pipelines.collect import SHARD_SIZE
+from pipelines.removals import removed_ids
+from pipelines.run_folder import alone_at
 from pipelines.storage import Folder, is_local
 from pipelines.summary import Summary
 from stages.records import ImageRef
@@ -44,7 +44,6 @@ class Collector:
         model_id: of the model that the page answers with.
         told: takes lines about what went wrong.
         last: what the run held after the last collection, or None.
-        last: what the run held at the last collection.
     """
 
     settings: AnnotateRun
@@ -105,9 +104,10 @@ def build_annotating(
         ConfigurationError: if the run's folder holds another run.
     """
     shelf = PhotoShelf(settings.source, settings.source_name, settings.limits)
-    photos = {photo.image_id: photo for photo in shelf.photos}
+    removed = removed_ids(Folder(settings.out))
+    photos = {p.image_id: p for p in shelf.photos if p.image_id not in removed}
     if not photos:
-        raise ConfigurationError(f"{settings.source}: holds no photos")
+        raise ConfigurationError(f"{settings.source}: holds no photos, or all were taken out")
     open_annotated(settings, shelf.photos[0].source)
     backend = settings.page.as_backend(settings.source, settings.source_name)
     looking = Looking(backend, shelf, segmenter=segmenter)
@@ -172,25 +172,22 @@ def serve_annotating(
 
 @contextlib.contextmanager
 def locked(out: str) -> Iterator[None]:
-    """One server a run.
+    """One server a run, and nobody else who changes it meanwhile: it keeps people's work in mind.
 
     Raises:
-        ConfigurationError: if there is another, or the folder is not on this machine.
+        BusyError: if there is another, or another command changes the run.
+        ConfigurationError: if the folder is foreign, or not on this machine.
     """
-    folder = Folder(out)
-    if not is_local(folder.filesystem):
+    if not is_local(Folder(out).filesystem):
         raise ConfigurationError(
             f"{out}: people's work is saved on this machine while they work; give a local folder"
         )
-    path = Path(folder.root)
-    path.mkdir(parents=True, exist_ok=True)
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone_at(out))
+        except BusyError as error:
+            raise BusyError(
+                f"{error} If it is another `mask-engine annotate`, this folder is served already: "
+                "use that page, or stop it first."
+            ) from None
         yield
-    except BlockingIOError:
-        raise ConfigurationError(
-            f"{out}: is served already; stop the other `mask-engine annotate` first"
-        ) from None
-    finally:
-        os.close(opened)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from pipelines.lock import LEASE_FILE, LOCK_FILE
 from pipelines.storage import TEMPORARY, Folder
 
 CHECKSUMS_FILE: Final = "SHA256SUMS"
 BLOCK_BYTES: Final = 2**20
+_NO_PART_OF_IT: Final = frozenset({CHECKSUMS_FILE, LOCK_FILE, LEASE_FILE})
 
 
 def write_checksums(folder: Folder) -> None:
@@ -37,11 +39,11 @@ def wrong_files(folder: Folder) -> list[str]:
 
 
 def files_of(folder: Folder) -> list[str]:
-    """Names of all files below, sorted, without the sums themselves."""
+    """Names of all files below, sorted, without the sums themselves and the folder's lock."""
     prefix = folder.root.rstrip("/") + "/"
     found = (path[len(prefix) :] for path in folder.filesystem.find(folder.root))
     return sorted(
-        name for name in found if name != CHECKSUMS_FILE and not name.startswith(TEMPORARY)
+        name for name in found if name not in _NO_PART_OF_IT and not name.startswith(TEMPORARY)
     )
 
 

@@ -19,7 +19,7 @@ from engine.exports.removal import refuse_unknown_format, remove_from_export
 from engine.rounds.ledger import is_engine
 from engine.rounds.photos import PHOTOS_FILE
 from model.errors import ConfigurationError
-from pipelines.lock import folder_lock
+from pipelines.lock import folder_lock, run_lock
 from pipelines.manifest import timestamp
 from pipelines.removals import Removal, note_removal, read_removals
 from pipelines.run_folder import MANIFEST_FILE
@@ -52,16 +52,18 @@ def remove_photo(image_id: str, places: Sequence[str], *, reason: str) -> list[R
     Safe to repeat: a call that was killed is gone on with, and what is gone stays gone.
 
     Raises:
-        ConfigurationError: before anything is changed, if a place is none of these, or an engine
-            is at work; afterwards, if the photo is in none of them.
+        BusyError: before anything is changed, if another call is at work at one of them.
+        ConfigurationError: before anything is changed, if a place is none of these; afterwards, if
+            the photo is in none of them.
         StopError, ShardError: if a file cannot be written; the same call goes on.
     """
+    places = list({Folder(place).root: place for place in places}.values())
     kinds = [_kind(place) for place in places]
     removed: list[Removed] = []
     with ExitStack() as locks:
         for place, kind in zip(places, kinds, strict=True):
-            if kind == "engine":
-                locks.enter_context(folder_lock(Folder(place)))
+            if kind in _LOCKS:
+                locks.enter_context(_LOCKS[kind](Folder(place)))
         for place, kind in zip(places, kinds, strict=True):
             removed += _REMOVERS[kind](place, image_id, reason)
     if not removed:
@@ -125,6 +127,8 @@ def _from_engine(place: str, image_id: str, reason: str) -> Iterator[Removed]:
 
 
 _REMOVERS: Final = {"export": _from_export, "run": _from_run, "engine": _from_engine}
+# Nobody works at an export.
+_LOCKS: Final = {"run": run_lock, "engine": folder_lock}
 
 
 def _is_in(name: str, file: str) -> bool:

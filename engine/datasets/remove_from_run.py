@@ -16,7 +16,7 @@ from engine.datasets.description import renew_description
 from pipelines.answers import blank_answers
 from pipelines.manifest import Manifest, read_manifest, timestamp
 from pipelines.plan import shards_of
-from pipelines.removals import REMOVED, Removal, note_removal, read_removals
+from pipelines.removals import REMOVED, Removal, is_removed, note_removal, read_removals
 from pipelines.reviews import forget_reviews
 from pipelines.run_folder import SUMMARY_FILE, shard_name
 from pipelines.shards import write_shard
@@ -100,8 +100,7 @@ def _rewrite(run: Folder, manifest: Manifest, shard: int, name: str, removal: Re
 
 
 def _is_there(row: ImageRow, image_id: str) -> bool:
-    removed = row.error is not None and row.error.type == REMOVED
-    return row.ref.image_id == image_id and not removed
+    return row.ref.image_id == image_id and not is_removed(row)
 
 
 def _without(row: ImageRow, removal: Removal) -> ImageRow:

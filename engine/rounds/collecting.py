@@ -39,11 +39,11 @@ def collect(context: Context) -> Outcome:
 
     Raises:
         WaitingForPeopleError: if they have not finished.
-        StopError: if nobody confirmed a mask.
+        StopError: if nobody confirmed a mask, or all photos of the round were taken out.
     """
     if context.its.stage == AUTOMATIC:
         return Outcome(reason="nobody is asked in this stage")
-    photos = context.read_photos(context.needed("plan").outputs["photos"])
+    photos = context.photos_of(context.number)
     _ask(context, photos)
     counts = effort(context.address(context.place(RUN)))
     if not counts["masks"]:

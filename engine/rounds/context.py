@@ -16,11 +16,11 @@ from engine.rounds.round_settings import RoundSettings
 from engine.rounds.settings import EngineSettings
 from engine.training.parameters import TrainingConfiguration
 from engine.training.run import TrainingResult, train_run
-from model.errors import ConfigurationError
+from model.errors import ConfigurationError, StopError
 from model.segmenter import PromptableSegmenter
 from pipelines.manifest import usable_cores
 from pipelines.promised_model import CheckpointSegmenter
-from pipelines.removals import removed_ids
+from pipelines.removals import REMOVALS_FILE, removed_ids
 from pipelines.shard_work import SegmenterFactory
 from pipelines.storage import Folder, is_local
 from stages.ids import digest
@@ -163,6 +163,23 @@ class Context:
         path = str(self.checkpoint_file(checkpoint))
         own = CheckpointSegmenter(path, self.settings.device, self.threads)
         return (self.stand_in(checkpoint) or own)()
+
+    def photos_of(self, number: int) -> list[ImageRef]:
+        """The photos that a round chose, without those that were taken out since.
+
+        Raises:
+            StopError: if none is left.
+        """
+        name = self.needed("plan", number=number).outputs["photos"]
+        photos = self.read_photos(name)
+        if not photos:
+            raise StopError(
+                f"round {number}: all of its photos were taken out of the engine "
+                f"({self.folder.address}/{REMOVALS_FILE} says why), so there is nothing for it to "
+                "do. Nothing was written to the ledger; let it choose others (mask-engine rollback "
+                f"{number} CONFIG, then run again), or take the round out of the configuration."
+            )
+        return photos
 
     def write_photos(self, name: str, photos: Sequence[ImageRef]) -> None:
         """Keeps a list of photos."""

@@ -43,6 +43,8 @@ def same_clicks(context: Context) -> Outcome:
     if context.settings.people.kind != "simulated" or last is None:
         return Outcome(reason="only simulated people can do the same photos twice")
     photos = context.read_photos(context.needed("plan", number=last.round).outputs["photos"])
+    if not photos:
+        return Outcome(reason=f"all photos of round {last.round} were taken out since")
     own = context.settings.flat_rounds()[last.round - 1]
     model = context.load(first_model(context).outputs["checkpoint"])
     name = "same-clicks"
@@ -63,10 +65,12 @@ def machine_data(context: Context) -> Outcome:
 
     Fixed thresholds would give a weak first model no mask at all, and the control no meaning.
     """
-    proposed = context.place("machine")
+    proposed, photos = context.place("machine"), _photos_of_rounds(context)
+    if not photos:
+        return Outcome(counts={"masks": 0}, reason="all photos of the rounds were taken out since")
     summary = propose(
         replace(context, round=_at_low_thresholds(context)),
-        _photos_of_rounds(context),
+        photos,
         proposed,
         checkpoint=first_model(context).outputs["checkpoint"],
     )

@@ -16,10 +16,14 @@ from stages.records import ImageRef
 
 
 def propose_step(context: Context) -> Outcome:
-    """Automatic masks for stages that begin with them; assisted-manual begins with none."""
+    """Automatic masks for stages that begin with them; assisted-manual begins with none.
+
+    Raises:
+        StopError: if all photos of the round were taken out.
+    """
     if context.its.stage == "assisted_manual":
         return Outcome(reason="people begin with an empty photo in this stage")
-    photos = context.read_photos(context.needed("plan").outputs["photos"])
+    photos = context.photos_of(context.number)
     if context.its.detector is not None:
         name, summary = propose_with_detector(context, photos)
     else:

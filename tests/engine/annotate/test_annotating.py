@@ -6,7 +6,8 @@ import pytest
 
 from engine.annotate.serving import locked
 from engine.annotate.settings import AnnotateRun
-from model.errors import ConfigurationError
+from engine.datasets.remove import remove_photo
+from model.errors import BusyError
 from pipelines.reviews import read_reviews
 from pipelines.storage import Folder
 from tests.engine.annotate.annotating import make_work, mask_counts, rows_of, serve
@@ -248,12 +249,27 @@ def test_one_server_a_run(tmp_path):
     out = str(tmp_path / "run")
     with (
         locked(out),
-        pytest.raises(ConfigurationError, match="is served already"),
+        pytest.raises(BusyError, match=r"process \d+ on .* is at work here.*is served already"),
         locked(out),
     ):
         pass
     with locked(out):
         pass
+
+
+def test_a_photo_is_not_taken_out_under_a_server_and_not_given_out_again(tmp_path):
+    served = serve(tmp_path, count=2)
+    photo = finish(served)
+    with (
+        locked(served.settings.out),
+        pytest.raises(BusyError, match="is at work here"),
+    ):
+        remove_photo(photo, [served.settings.out], reason="")
+    served.run.collector.collect()
+    remove_photo(photo, [served.settings.out], reason="asked to")
+    again = serve(tmp_path)
+    assert again.next()["progress"] == {"mine": 0, "finished": 0, "total": 1}
+    assert again.put(photo, make_work()).status_code == 404
 
 
 @pytest.mark.parametrize("fields", [{"kind": "verify"}, {"masks": "runs/demo"}])

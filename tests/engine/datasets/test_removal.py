@@ -19,8 +19,9 @@ from engine.datasets.description import STATISTICS_FILE, WORDS_FILE
 from engine.datasets.remove import remove_photo
 from engine.exports import removal as export_removal
 from engine.exports.folder import MARKER_FILE
-from model.errors import ConfigurationError
+from model.errors import BusyError, ConfigurationError
 from pipelines.answers import Answer, read_answers, write_answers
+from pipelines.lock import run_lock
 from pipelines.removals import read_removals
 from pipelines.reviews import read_reviews, write_reviews
 from pipelines.shards import read_rows
@@ -120,6 +121,21 @@ def test_killed_at_any_write_the_next_call_ends_the_same(
         assert files(place) == whole
 
     assert kills == 9  # list, answers, reviews, sidecar, shard, summary, numbers, card, checksums
+
+
+def test_nobody_takes_a_photo_out_of_a_run_that_another_call_changes(tmp_path: Path) -> None:
+    first, second = make_collected(tmp_path / "first"), make_collected(tmp_path / "second")
+    before = files(tmp_path / "first")
+    places = [first.address, second.address]
+
+    with run_lock(second), pytest.raises(BusyError, match=r"second: process .* is at work here"):
+        remove_photo(IMAGE, places, reason="")
+    assert files(tmp_path / "first").keys() - before.keys() == {"lock"}
+
+    # One place under two names is no second call.
+    again = remove_photo(IMAGE, [*places, f"{first.address}/"], reason="")
+    assert [one.masks for one in again] == [1, 1]
+    assert wrong_files(first) == []
 
 
 def test_a_damaged_list_is_not_read_as_an_empty_one(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import pytest
 from engine.rounds import ledger as ledger_module
 from engine.rounds.context import Tools
 from engine.rounds.ledger import open_ledger
-from engine.rounds.run import Moment, run_engine
+from engine.rounds.run import Moment, context_of, run_engine
 from engine.training.parameters import TrainingConfiguration
 from engine.training.run import TrainingResult
 from model.errors import ConfigurationError, StopError
+from pipelines.removals import Removal, note_removal
 from pipelines.storage import Folder
 from tests.engine.rounds.engines import (
     FAKE_TOOLS,
@@ -44,6 +45,27 @@ def test_a_round_without_photos_stops_and_the_ledger_stays(data: Path, tmp_path:
     with pytest.raises(StopError, match=r"round 2: none of the pool's 6 photos is left"):
         quickly(data, tmp_path / "out", rounds=other)
     assert names(open_ledger(str(tmp_path / "out")).rolled_back(2))[-1] == (1, "calibrate")
+
+
+def test_a_round_whose_photos_were_all_taken_out_says_so_and_can_choose_others(
+    data: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(data, tmp_path / "out", rounds=[ONE], calibration=None)
+
+    def take_out(moment: Moment) -> None:
+        if (moment.what, moment.step) == ("committed", "plan"):
+            context = context_of(settings, 1, open_ledger(settings.out), FAKE_TOOLS)
+            (photo,) = context.photos_of(1)
+            note_removal(context.folder, Removal(photo.image_id, 0, "asked to", ""))
+
+    with pytest.raises(
+        StopError, match=r"round 1: all of its photos were taken out.*rollback 1 CONFIG"
+    ):
+        run_engine(settings, tools=FAKE_TOOLS, observe=take_out)
+    assert names(open_ledger(settings.out))[-1] == (1, "propose")
+
+    open_ledger(settings.out).rolled_back(1)
+    assert (1, "promote") in names(run_engine(settings, tools=FAKE_TOOLS).ledger)
 
 
 def test_a_round_in_which_nobody_annotated_stops_and_the_ledger_stays(
