@@ -15,14 +15,24 @@ from numpy.typing import NDArray
 
 from engine.evaluation.measures import Estimate
 from engine.rounds.entries import Entry
-from engine.rounds.gate import BOOTSTRAP_ROUNDS, MEASURES
+from engine.rounds.gate import BOOTSTRAP_ROUNDS, MEASURES, has
 from engine.rounds.ledger import Ledger
+from engine.rounds.lessons import MACHINE_ALONE, Lesson, lessons_of
 from engine.rounds.measured import Measured
+from pipelines.removals import is_removed
 from pipelines.shards import read_rows
 from stages.joining import PEOPLES_ORIGINS
 
-SHOWN: Final = ("clicks_85", "clicks_90", "iou_1", "found", "untouched", "ar_100", "ar_1000")
-MACHINE_ALONE: Final = "machine alone"
+SHOWN: Final = (
+    "clicks_85",
+    "clicks_90",
+    "iou_1",
+    "mean_iou",
+    "found",
+    "untouched",
+    "ar_100",
+    "ar_1000",
+)
 SAME_CLICKS: Final = "without retraining"
 
 # (P, 2): for each photo a numerator and a denominator.
@@ -37,7 +47,7 @@ class ModelFigures:
         name: the round's number, or the control's name.
         model_id: which one.
         is_used: whether it was promoted; False for controls.
-        values: by measure.
+        values: by measure, those that were taken.
     """
 
     name: str
@@ -83,12 +93,14 @@ class Figures:
 
     Attributes:
         models: in the order they were measured.
+        lessons: what each learned from, the control last.
         efforts: round by round, the control last.
         falls: of clicks.
         seconds: of each finished step, `round step`, in order.
     """
 
     models: tuple[ModelFigures, ...]
+    lessons: tuple[Lesson, ...]
     efforts: tuple[EffortFigures, ...]
     falls: tuple[Fall, ...]
     seconds: tuple[tuple[str, float], ...]
@@ -104,6 +116,7 @@ def figures_of(ledger: Ledger) -> Figures:
             ModelFigures(name, one.model_id, name.isdigit() and int(name) in used, _values(one))
             for name, one in measured.items()
         ),
+        lessons=lessons_of(ledger),
         efforts=tuple(_effort(name, parts) for name, parts in efforts.items()),
         falls=(*_model_falls(measured, used), *_effort_falls(ledger, efforts)),
         seconds=tuple((f"{e.round} {e.step}", e.seconds) for e in ledger.standing),
@@ -122,7 +135,8 @@ def _measured(ledger: Ledger) -> dict[str, Measured]:
 
 
 def _values(measured: Measured) -> dict[str, Estimate]:
-    return {name: ratio(_parts(measured, name)) for name in SHOWN}
+    taken = (name for name in SHOWN if name not in MEASURES or has(name, measured))
+    return {name: ratio(_parts(measured, name)) for name in taken}
 
 
 def _parts(measured: Measured, name: str) -> Parts:
@@ -168,7 +182,8 @@ class _PhotoEffort:
     @classmethod
     def of(cls, ledger: Ledger, entry: Entry) -> _PhotoEffort:
         run = f"{ledger.folder.address.rstrip('/')}/{entry.outputs['run']}"
-        rows = sorted(read_rows(run, columns=["masks"]), key=lambda row: row.ref.path)
+        there = (row for row in read_rows(run, columns=["masks"]) if not is_removed(row))
+        rows = sorted(there, key=lambda row: row.ref.path)
         counts = np.array(
             [
                 (

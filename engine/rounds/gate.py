@@ -19,7 +19,9 @@ from model.errors import ConfigurationError
 
 BOOTSTRAP_ROUNDS: Final = 2000
 
-MeasureName = Literal["clicks_85", "clicks_90", "iou_1", "ar_100", "ar_1000", "count_error"]
+MeasureName = Literal[
+    "clicks_85", "clicks_90", "iou_1", "mean_iou", "ar_100", "ar_1000", "count_error"
+]
 
 
 class GateParameters(BaseModel):
@@ -28,7 +30,9 @@ class GateParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     measure: MeasureName = Field(
-        default="clicks_90", description="What has to get better: clicks_90 (to 90 % IoU), ..."
+        default="clicks_90",
+        description="What has to get better: clicks_85, clicks_90 (to so many % IoU), iou_1 (after "
+        "one click), mean_iou (over clicks 1 to 5), ar_100, ar_1000, count_error.",
     )
     margin: float = Field(
         default=0.02, ge=0, description="By at least this share of the current model's value."
@@ -81,6 +85,9 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "clicks_85": Measure(_clicks(85), True, "clicks to 85 % IoU"),
     "clicks_90": Measure(_clicks(90), True, "clicks to 90 % IoU"),
     "iou_1": Measure(lambda p: Sum(sum(p.iou_1), len(p.iou_1)), False, "IoU after one click"),
+    "mean_iou": Measure(
+        lambda p: Sum(sum(p.mean_iou), len(p.mean_iou)), False, "mean IoU over clicks 1 to 5"
+    ),
     "ar_100": Measure(_recall(100), False, "AR@100 of automatic masks"),
     "ar_1000": Measure(_recall(1000), False, "AR@1000 of automatic masks"),
     "count_error": Measure(
@@ -125,13 +132,19 @@ def value_of(name: str, measured: Measured) -> float:
     return float(_ratio(numbers.sum(axis=0)))
 
 
+def has(name: str, measured: Measured) -> bool:
+    """Whether a measure was taken; an earlier version may not have known it."""
+    return bool(_sums(MEASURES[name], measured)[:, 1].any())
+
+
 def judge(
     current: Measured, candidate: Measured, parameters: GateParameters, *, seed: int = 0
 ) -> Verdict:
     """Promote or keep, with the reason.
 
     Raises:
-        ConfigurationError: if the two were not measured on the same masks.
+        ConfigurationError: if the two were not measured on the same masks, or one of them not in
+            the measure that decides.
     """
     if [(p.path, len(p.iou_1), p.truths) for p in current.photos] != [
         (p.path, len(p.iou_1), p.truths) for p in candidate.photos
@@ -140,9 +153,16 @@ def judge(
             "the two evaluations are not of the same masks, so they cannot be compared: evaluate "
             "both with the same held_out settings"
         )
+    names = [name for name in MEASURES if has(name, current) and has(name, candidate)]
+    if parameters.measure not in names:
+        raise ConfigurationError(
+            f"gate.measure is {parameters.measure}, and an evaluation that an earlier version made "
+            "does not have it: give another measure, or have the model in use evaluated again "
+            "(mask-engine rollback ROUND CONFIG --from evaluate)"
+        )
     compared = tuple(
         compare(name, current, candidate, confidence=parameters.confidence, seed=seed)
-        for name in MEASURES
+        for name in names
     )
     reason = _objection(compared, parameters)
     wanted = next(entry for entry in compared if entry.name == parameters.measure)

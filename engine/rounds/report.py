@@ -11,7 +11,6 @@ from typing import Any, Final
 from engine.console import duration
 from engine.evaluation.measures import Estimate
 from engine.rounds.figures import (
-    MACHINE_ALONE,
     SAME_CLICKS,
     EffortFigures,
     Fall,
@@ -20,11 +19,13 @@ from engine.rounds.figures import (
     figures_of,
 )
 from engine.rounds.ledger import Ledger
+from engine.rounds.lessons import MACHINE_ALONE, Lesson
 
 TITLES: Final = {
     "clicks_85": "clicks to 85 %",
     "clicks_90": "clicks to 90 %",
     "iou_1": "IoU, 1 click",
+    "mean_iou": "IoU, 1-5 clicks",
     "found": "found",
     "untouched": "untouched",
     "ar_100": "AR@100",
@@ -58,6 +59,8 @@ def report_lines(figures: Figures, state: str, plots: Sequence[str] = ()) -> lis
     lines = ["# Rounds", f"{state}. Intervals: 95 %, over photos drawn again.", ""]
     if figures.models:
         lines += ["## Checkpoints on the held-out masks", *_models_table(figures.models), ""]
+    if figures.lessons:
+        lines += ["## What they learned from", *_lessons_table(figures.lessons), ""]
     if figures.efforts:
         lines += ["## What annotating cost", *_efforts_table(figures.efforts), ""]
     if figures.falls:
@@ -71,10 +74,18 @@ def report_lines(figures: Figures, state: str, plots: Sequence[str] = ()) -> lis
 def _models_table(models: Sequence[ModelFigures]) -> list[str]:
     rows = [
         [model.name, model.model_id[:8], "yes" if model.is_used else "no"]
-        + [_told(model.values[name]) for name in TITLES]
+        + [_told(model.values[name]) if name in model.values else "-" for name in TITLES]
         for model in models
     ]
     return _table(["round", "model", "in use", *TITLES.values()], rows)
+
+
+def _lessons_table(lessons: Sequence[Lesson]) -> list[str]:
+    rows = [
+        [one.name, *(f"{n:,}" for n in (one.steps, one.steps_in_all, one.photos, one.masks))]
+        for one in lessons
+    ]
+    return _table(["round", "steps", "since the first model", "photos", "masks"], rows)
 
 
 def _efforts_table(efforts: Sequence[EffortFigures]) -> list[str]:

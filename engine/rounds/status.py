@@ -21,6 +21,7 @@ FIGURES: Final = (
     ("clicks_85", "clicks to 85 %"),
     ("clicks_90", "to 90 %"),
     ("iou_1", "IoU, 1 click"),
+    ("mean_iou", "1-5 clicks"),
     ("found", "found"),
     ("untouched", "untouched"),
     ("ar_100", "AR@100"),
@@ -183,8 +184,9 @@ def _checkpoints_table(ledger: Ledger) -> list[str]:
     for entry in ledger.standing:
         if entry.step in ("evaluate", "machine-evaluate") and entry.figures:
             name = str(entry.round) if entry.step == "evaluate" else "machine alone"
-            values = (f"{entry.figures[key]:.3f}" for key, _ in FIGURES)
-            rows.append((name, (entry.model_id or "")[:8], *values))
+            values = (entry.figures.get(key) for key, _ in FIGURES)
+            told = ("-" if value is None else f"{value:.3f}" for value in values)
+            rows.append((name, (entry.model_id or "")[:8], *told))
     return columns(rows, indent=0) if len(rows) > 1 else ["none yet"]
 
 

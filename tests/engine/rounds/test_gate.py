@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.evaluation.clicking import ClickedMask
 from engine.rounds.gate import MEASURES, GateParameters, judge, value_of
-from engine.rounds.measured import Measured, MeasuredPhoto
+from engine.rounds.measured import Measured, MeasuredPhoto, mean_iou
 from model.errors import ConfigurationError
+from stages.rle import Rle
 from tests.engine.rounds.engines import quickly, settings_of
 
 HELD_OUT = {"truth": "held-out.json", "images": "held-out"}
@@ -21,6 +23,7 @@ def measured(
     proposals: int = 10,
     photos: int = 20,
     seed: int = 0,
+    first_clicks: float | None = 0.7,
 ) -> Measured:
     rng = np.random.default_rng(seed)
     entries = []
@@ -31,6 +34,7 @@ def measured(
                 path=f"{number}.png",
                 clicks={"85": needed, "90": needed},
                 iou_1=[0.6] * 5,
+                mean_iou=[] if first_clicks is None else [first_clicks] * 5,
                 truths=10,
                 proposals=proposals,
                 recall={"100": recall, "1000": recall},
@@ -87,6 +91,30 @@ def test_a_model_that_finds_ten_times_too_many_is_caught() -> None:
     assert "too many or too few" in verdict.reason
 
 
+def test_masks_that_never_reach_a_target_still_count_in_the_mean_of_the_first_clicks() -> None:
+    never = measured(20.0, spread=0.0, first_clicks=0.6)
+    better = measured(20.0, spread=0.0, first_clicks=0.66)
+
+    verdict = judge(never, better, GateParameters(measure="mean_iou"))
+
+    assert verdict.promoted
+    assert "mean IoU over clicks 1 to 5 0.600 -> 0.660, 10.0% better" in verdict.reason
+    assert not judge(never, better, GateParameters(measure="clicks_85")).promoted
+    three_clicks = ClickedMask(9, (0.2, 0.5, 0.9), (), (), (), first_mask=Rle((3, 3), ""))
+    assert mean_iou(three_clicks) == pytest.approx((0.2 + 0.5 + 3 * 0.9) / 5)
+
+
+def test_an_evaluation_from_before_a_measure_is_compared_in_all_others() -> None:
+    old, new = measured(6.0, first_clicks=None), measured(4.0, seed=1)
+
+    verdict = judge(old, new, GateParameters())
+
+    assert verdict.promoted
+    assert {entry.name for entry in verdict.compared} == MEASURES.keys() - {"mean_iou"}
+    with pytest.raises(ConfigurationError, match=r"gate\.measure is mean_iou.*--from evaluate"):
+        judge(old, new, GateParameters(measure="mean_iou"))
+
+
 def test_so_few_held_out_photos_that_chance_decides_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"held_out\.photos is 2.*asks for 5"):
         settings_of(data, tmp_path / "out", held_out=HELD_OUT | {"photos": 2}, gate={})
@@ -108,6 +136,7 @@ def test_every_measure_is_a_ratio_over_photos() -> None:
             "clicks_85": 6.0,
             "clicks_90": 6.0,
             "iou_1": 0.6,
+            "mean_iou": 0.7,
             "ar_100": 0.5,
             "ar_1000": 0.5,
             "count_error": 0.0,

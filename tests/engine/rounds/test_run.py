@@ -137,6 +137,23 @@ def test_the_report_has_tables_and_plots_of_whatever_stands_in_the_ledger(
         assert report_lines(figures_of(part), "stopped")[0] == "# Rounds"
 
 
+def test_the_report_says_what_each_model_learned_from_the_controls_too(
+    finished: tuple[Any, Stopped],
+) -> None:
+    _, stopped = finished
+    figures = figures_of(stopped.ledger)
+
+    assert [(one.name, one.steps, one.steps_in_all, one.photos) for one in figures.lessons] == [
+        ("1", 5, 5, 2),
+        ("2", 5, 10, 4),
+        ("3", 5, 15, 5),
+        ("machine alone", 15, 15, 5),
+    ]
+    text = "\n".join(report_lines(figures, "finished"))
+    assert "| round | steps | since the first model | photos | masks |" in text
+    assert f"| machine alone | 15 | 15 | 5 | {figures.lessons[-1].masks} |" in text
+
+
 def test_figures_come_with_intervals_and_falls_are_paired(finished: tuple[Any, Stopped]) -> None:
     _, stopped = finished
     figures = figures_of(stopped.ledger)
