@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+from engine.configuration import build
 from engine.console import progress
 from engine.rounds.context import Context
+from engine.rounds.round_settings import Detecting
 from engine.semi.settings import SemiRun
 from model.errors import StopError
 from pipelines.progress import Progress
+from pipelines.storage import is_local
 from pipelines.summary import Summary
 from stages.records import ImageRef
 
@@ -25,34 +30,15 @@ def propose_with_detector(context: Context, photos: Sequence[ImageRef]) -> tuple
     Raises:
         StopError: if no round before has masks to learn from.
     """
-    from engine.configuration import build
-    from engine.detection.settings import DetectorRun
-    from engine.detection.train import train_detector
     from engine.semi.proposing import load_model, propose
 
     learned_from = context.ledger.last("build", before=context.number)
-    if learned_from is None or context.its.detector is None:
+    own = context.its.detector
+    if learned_from is None or own is None:
         raise StopError(
             f"round {context.number}: a detector learns from the masks of rounds before, and there "
             "are none. Nothing was written to the ledger; begin with an assisted_manual round, or "
             "leave `detector` out."
-        )
-    checkpoint = str(context.checkpoint_file(context.current().outputs["checkpoint"]))
-    common = {
-        "checkpoint": checkpoint,
-        "threads": context.threads,
-        "device": context.settings.device,
-    }
-    data = context.local(learned_from.outputs["train"])
-    training = {
-        "sources": [{"kind": "shards", "name": "rounds", "path": str(data)}],
-        "out": str(context.local(context.place("detector"))),
-        "schedule": context.its.detector.schedule.model_dump(),
-    }
-    with progress("detector", "photos or steps") as meter:
-        trained = train_detector(
-            build(DetectorRun, [common | training], origin="detector"),
-            told=lambda step, done, total: meter(done, total, step),
         )
     pool = context.settings.pool
     semi = {
@@ -60,12 +46,12 @@ def propose_with_detector(context: Context, photos: Sequence[ImageRef]) -> tuple
         "source_name": pool.name,
         "out": context.address(context.place("detected")),
         "project": "round",
-        "detector": str(trained.path),
-        "parameters": context.its.detector.parameters.model_dump(),
+        "detector": str(_trained(context, learned_from.outputs["train"], own)),
+        "parameters": own.parameters.model_dump(),
         "limits": pool.limits.model_dump(),
         "round": context.number,
     }
-    run = build(SemiRun, [common | semi], origin="detector")
+    run = build(SemiRun, [_common(context) | semi], origin="detector")
     with progress("proposing", "photos") as meter:
 
         def tell(now: Progress) -> None:
@@ -73,3 +59,34 @@ def propose_with_detector(context: Context, photos: Sequence[ImageRef]) -> tuple
 
         summary = propose(run, lambda: load_model(run), photos=photos, progress=tell)
     return f"{context.place('detected')}/proposals", summary
+
+
+def _trained(context: Context, data: str, own: Detecting) -> Path:
+    """The round's detector as a local file; trained once, and kept in the engine's folder."""
+    from engine.detection.settings import DetectorRun
+    from engine.detection.train import DETECTOR_NAME, train_detector
+
+    name = context.place(f"detector/{DETECTOR_NAME}")
+    if not context.folder.exists(name):
+        is_here = is_local(context.folder.filesystem)
+        path = str(context.local(data)) if is_here else context.address(data)
+        training = {
+            "sources": [{"kind": "shards", "name": "rounds", "path": path}],
+            "out": str(context.local(context.place("detector"))),
+            "schedule": own.schedule.model_dump(),
+        }
+        with progress("detector", "photos or steps") as meter:
+            trained = train_detector(
+                build(DetectorRun, [_common(context) | training], origin="detector"),
+                told=lambda step, done, total: meter(done, total, step),
+            )
+        context.keep_file(trained.path, name)
+    return context.checkpoint_file(name)
+
+
+def _common(context: Context) -> dict[str, Any]:
+    return {
+        "checkpoint": str(context.checkpoint_file(context.current().outputs["checkpoint"])),
+        "threads": context.threads,
+        "device": context.settings.device,
+    }

@@ -178,11 +178,6 @@ class EngineSettings(BaseModel):
     @model_validator(mode="after")
     def _works_where_it_is(self) -> EngineSettings:
         """Refuses what could only fail after hours of people's work."""
-        if "://" in self.out and any(its.detector is not None for its in self.rounds):
-            raise ValueError(
-                "a detector's training and proposals need a local folder: give a local `out`, or "
-                "leave `detector` out of the rounds"
-            )
         held_out, least = self.held_out.photos, self.least_held_out()
         if held_out is not None and held_out < least:
             raise ValueError(

@@ -59,7 +59,9 @@ class PhotoSourceParameters(BaseModel):
 
     kind: Literal["coco", "sa1b", "shards"]
     name: str = Field(description="for the log, and for composites that use it")
-    path: str = Field(description="COCO's JSON file, SA-1B's folder, or a run's folder")
+    path: str = Field(
+        description="COCO's JSON file, SA-1B's folder, or a run's folder (fsspec URLs too)"
+    )
     images: str | None = Field(default=None, description="folder of the photos, if elsewhere")
     exclude: tuple[str, ...] = Field(
         default=(), strict=False, description="file names of photos that must not be used"

@@ -12,13 +12,17 @@ from pipelines.shards import read_rows
 from stages.records import ImageRow
 
 
-def read_run(run: Path, exclude_names: frozenset[str] = frozenset()) -> list[AnnotatedPhoto]:
+def read_run(run: str, exclude_names: frozenset[str] = frozenset()) -> list[AnnotatedPhoto]:
     """The latest revision of every readable photo of a run that has a mask.
+
+    Args:
+        run: its folder, a path or an fsspec URL.
+        exclude_names: file names of photos that must not be used.
 
     Raises:
         ConfigurationError: no run, or its photos lie where they cannot be opened as files.
     """
-    rows = (row for row in read_rows(str(run)) if row.error is None and row.masks)
+    rows = (row for row in read_rows(run) if row.error is None and row.masks)
     photos = [_photo(row) for row in rows]
     return [photo for photo in photos if photo.path.name not in exclude_names]
 

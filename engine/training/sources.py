@@ -90,8 +90,13 @@ def read_photos(source: PhotoSourceParameters) -> list[AnnotatedPhoto]:
     Raises:
         ConfigurationError: it is missing, empty, or not what it is said to be.
     """
+    if "://" in source.path and source.kind != "shards":
+        raise ConfigurationError(
+            f"source {source.name!r}: {source.path} is no path of this machine, and {source.kind} "
+            "is read from one. Copy it here first; only a run's shards are read where they are."
+        )
     path = Path(source.path)
-    if not path.exists():
+    if "://" not in source.path and not path.exists():
         raise ConfigurationError(
             f"source {source.name!r}: {path} does not exist, seen from {Path.cwd()}. Correct its "
             "path, or make it first (the comments of the configuration say how)."
@@ -103,9 +108,11 @@ def read_photos(source: PhotoSourceParameters) -> list[AnnotatedPhoto]:
     elif source.kind == "sa1b":
         photos = read_sa1b(path, images or path, exclude)
     else:
-        photos = read_run(path, exclude)
+        photos = read_run(source.path, exclude)
     if not photos:
-        raise ConfigurationError(f"source {source.name!r}: {path} has no photo with a usable mask")
+        raise ConfigurationError(
+            f"source {source.name!r}: {source.path} has no photo with a usable mask"
+        )
     return photos
 
 

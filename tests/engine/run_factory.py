@@ -25,7 +25,7 @@ CHECKPOINT = "starter"
 
 
 def make_run(
-    out: Path,
+    out: Path | str,
     rows: Sequence[ImageRow],
     *,
     shard_size: int = 2,

@@ -10,9 +10,8 @@ import pytest
 from engine.rounds.context import Context
 from engine.rounds.ledger import Ledger
 from engine.rounds.recipe import RoundTraining
-from model.errors import ConfigurationError
 from pipelines.storage import Folder
-from tests.engine.rounds.engines import quick_rounds, settings_of
+from tests.engine.rounds.engines import settings_of
 
 
 def people(data: Path, **changes: Any) -> dict[str, Any]:
@@ -29,14 +28,6 @@ def test_people_are_bound_to_what_changes_their_records_alone(data: Path, tmp_pa
     assert people(data, annotator={"accept_iou": 0.5}) != people(data)
     for own in ({"annotators": 2}, {"winner": "first"}, {"names": ["Cell"]}):
         assert people(data, **through, label_studio=own) != people(data, **through)
-
-
-def test_a_detector_with_the_engine_on_s3_is_refused_when_it_is_read(data: Path) -> None:
-    rounds = quick_rounds()
-    rounds[1]["detector"] = {}
-
-    with pytest.raises(ConfigurationError, match=r"a detector's training.*give a local `out`"):
-        settings_of(data, "s3://bucket/engine", scratch="scratch", rounds=rounds)
 
 
 @pytest.mark.parametrize(
