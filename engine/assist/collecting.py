@@ -35,6 +35,8 @@ from stages.records import ImageRef
 LOGGER = logging.getLogger(__name__)
 
 UNKNOWN_PATH: Final = "label-studio/task"
+# Before the time at which a task was read whose clicks were not in the log of prompts.
+UNLOGGED: Final = "unlogged "
 Told = Callable[[int, int], None]
 
 
@@ -200,7 +202,7 @@ class _Search:
 
     def _if_new(self, ref: ImageRef, task: Json, kept: Kept | None) -> Iterator[Answer]:
         updated, _, digest = kept.fingerprint.partition("|") if kept else ("", "", "")
-        if updated == task["updated_at"]:
+        if updated == task["updated_at"] or self._is_still_unlogged(updated, task):
             return
         content = self.tasks.content(ref, task, kept)
         now = content.fingerprint()
@@ -208,7 +210,20 @@ class _Search:
             return
         failed = content.problem is not None and content.problem[0] == INTERNAL
         looked_at = "" if failed else task["updated_at"]  # a better version may make more of it
+        if self.settings.backend is not None and task["id"] in self.tasks.unlogged:
+            looked_at = f"{UNLOGGED}{looked_at}"
         yield self._answer(ref, f"{looked_at}|{now}", content, kept)
+
+    def _is_still_unlogged(self, updated: str, task: Json) -> bool:
+        """Whether a task was read without its log of prompts, which is not there now either.
+
+        Where it is, the task is read again, and its clicked masks get their clicks and seconds.
+        """
+        known = updated == f"{UNLOGGED}{task['updated_at']}"
+        if not known or self.tasks.entries(task["id"]):
+            return False
+        self.tasks.unlogged.add(task["id"])
+        return True
 
     def _answer(
         self, ref: ImageRef, fingerprint: str, content: Content, kept: Kept | None

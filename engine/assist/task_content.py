@@ -100,7 +100,7 @@ class TaskReader:
 
     def _drawn(self, ref: ImageRef, task: Json, kept: Kept | None) -> Content:
         annotations = sorted(self.studio.task(task["id"])["annotations"], key=lambda a: a["id"])
-        entries = self._entries(task["id"])
+        entries = self.entries(task["id"])
         everybodys = set().union(*(_region_ids(annotation) for annotation in annotations))
         drawings = [self._drawing(one, entries, everybodys) for one in annotations]
         prefilled = self.prefilled_of(ref)
@@ -109,7 +109,8 @@ class TaskReader:
             self.unlogged.add(task["id"])
         return Content(drawings, self._before(ref, kept), prefilled)
 
-    def _entries(self, task: int) -> list[ClickEntry]:
+    def entries(self, task: int) -> list[ClickEntry]:
+        """What the log of prompts has of a task."""
         folder = self.settings.backend and self.settings.backend.click_log_folder
         return ClickLog(folder).entries(str(self.project), str(task)) if folder else []
 

@@ -29,7 +29,8 @@ def ensure_backend(settings: AssistRun, studio: LabelStudio, project: int) -> No
     """Ties the click backend to the project; the server asks it at once whether it is up.
 
     Raises:
-        ConfigurationError: if the server cannot reach it, or it refuses the password.
+        ConfigurationError: if it is not tied yet, and the server cannot reach it, or it refuses the
+            password.
     """
     if settings.backend is None:
         return
@@ -51,18 +52,45 @@ def ensure_backend(settings: AssistRun, studio: LabelStudio, project: int) -> No
         else:
             studio.patch(f"/api/ml/{own['id']}", content)
     except ServerRefusedError as error:
-        raise ConfigurationError(
-            f"{studio.url} does not get through to the click backend at {wanted}, and no photo was "
-            f"sent. Start it in a terminal of its own (`mask-engine serve {settings.source}`), or "
+        told = (
+            f"Start it in a terminal of its own (`mask-engine serve {settings.source}`), or "
             f"correct backend.url; if it refuses the password, let it and this command use the "
-            f"same one (here: of {credentials.origin}). Then send again. Its words: "
-            f"{str(error)[:240]}"
-        ) from None
+            f"same one (here: of {credentials.origin})."
+        )
+        if own is None or not _is_whole(studio, own, content, credentials):
+            raise ConfigurationError(
+                f"{studio.url} does not get through to the click backend at {wanted}, and no photo "
+                f"was sent. {told} Then send again. Its words: {str(error)[:240]}"
+            ) from None
+        LOGGER.warning(
+            "%s does not get through to the click backend at %s. The project is tied to it, so "
+            "photos are sent, but nothing answers a click yet. %s",
+            studio.url,
+            wanted,
+            told,
+        )
     # The page asks the first one there is, so one that has moved must not stay.
     moved = [b for b in there if b is not own and b.get("title") == BACKEND_TITLE]
     _hang_the_bell(studio, project, wanted, credentials, {b["url"].rstrip("/") for b in moved})
     for backend in moved:
         studio.delete(f"/api/ml/{backend['id']}")
+
+
+def _is_whole(studio: LabelStudio, own: Json, content: Json, credentials: Credentials) -> bool:
+    """Whether a send before this one tied the backend as it is wanted, to the last step.
+
+    The server tells no password; but the webhook is hung last, and its own comes of the backend's.
+    """
+    told = ("is_interactive", "basic_auth_user")
+    if any(own.get(name) != content[name] for name in told):
+        return False
+    bell = {"url": f"{content['url']}{BELL_PATH}", "headers": _bell_headers(credentials)}
+    hooks = studio.get("/api/webhooks/", {"project": content["project"]})
+    return any(bell.items() <= hook.items() for hook in hooks)
+
+
+def _bell_headers(credentials: Credentials) -> dict[str, str]:
+    return {"Authorization": credentials.of_the_bell.header}
 
 
 def _hang_the_bell(
@@ -75,7 +103,7 @@ def _hang_the_bell(
     address = f"{backend}{BELL_PATH}"
     wanted = {
         "url": address,
-        "headers": {"Authorization": credentials.of_the_bell.header},
+        "headers": _bell_headers(credentials),
         "send_payload": False,
         "send_for_all_actions": False,
         "actions": ["ANNOTATION_CREATED", "ANNOTATION_UPDATED"],

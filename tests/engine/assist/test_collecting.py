@@ -253,14 +253,9 @@ def _killed(*_arguments: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_clicks_and_seconds_come_from_the_log_of_prompts(tmp_path):
-    log = ClickLog(tmp_path / "clicks")
-    backend = BackendSettings(url="http://127.0.0.1:9090", click_log=str(log.folder))
-    run = AssistedRun(tmp_path, backend=backend)
-    _send_without_backend(run)
-    task, project = run.server.task_of("000.png"), next(iter(run.server.projects))
-    clicked, drawn = make_region(LEFT), make_region(RIGHT)
-    for number, (at, region) in enumerate([(10.0, "first-answer"), (14.0, clicked["id"])], 1):
+def two_clicks(log: ClickLog, project: int, task: int, region: str) -> None:
+    """What the backend logs of a region that took two clicks, answered at 14 s."""
+    for number, (at, answered) in enumerate([(10.0, "first-answer"), (14.0, region)], 1):
         log.append(
             ClickEntry(
                 at=at,
@@ -268,13 +263,23 @@ def test_clicks_and_seconds_come_from_the_log_of_prompts(tmp_path):
                 task=str(task),
                 image_id=None,
                 prompt=PromptRecord(((5.0, 6.0), (7.0, 8.0))[:number], (1, 0)[:number]),
-                region_id=region,
+                region_id=answered,
                 model_id="feed" * 4,
                 milliseconds=500.0,
                 prompt_ids=("a", "b")[:number],
                 predicted_iou=0.875,
             )
         )
+
+
+def test_clicks_and_seconds_come_from_the_log_of_prompts(tmp_path):
+    log = ClickLog(tmp_path / "clicks")
+    backend = BackendSettings(url="http://127.0.0.1:9090", click_log=str(log.folder))
+    run = AssistedRun(tmp_path, backend=backend)
+    _send_without_backend(run)
+    task, project = run.server.task_of("000.png"), next(iter(run.server.projects))
+    clicked, drawn = make_region(LEFT), make_region(RIGHT)
+    two_clicks(log, project, task, clicked["id"])
     run.server.annotate(task, [clicked, drawn], seconds=20.0)
     run.collect()
     by_click, by_hand = run.rows()["000.png"].masks
@@ -298,12 +303,31 @@ def test_a_log_of_prompts_that_is_not_there_or_empty_is_said(tmp_path, monkeypat
     assert f"warning: {found.warning}" in collected_lines(found, Harvest())
     (tmp_path / "clicks").mkdir()
     run.annotate("001.png", [LEFT])
-    assert "no clicks of 1 collected tasks" in run.collect().warning
-    assert run.collect().warning == ""
+    assert "no clicks of 2 collected tasks" in run.collect().warning
     run.settings = run.settings.model_copy(
         update={"backend": BackendSettings(url="http://127.0.0.1:9090")}
     )
     assert "backend.click_log is not set" in run.collect().warning
+
+
+def test_masks_collected_without_the_log_of_prompts_get_their_clicks_when_it_is_there(tmp_path):
+    log = ClickLog(tmp_path / "clicks")
+    backend = BackendSettings(url="http://127.0.0.1:9090", click_log=str(log.folder))
+    run = AssistedRun(tmp_path, backend=backend)
+    _send_without_backend(run)
+    task, project = run.server.task_of("000.png"), next(iter(run.server.projects))
+    clicked = make_region(LEFT)
+    run.server.annotate(task, [clicked], seconds=20.0)
+    run.collect()
+    asked = len(run.server.requests)
+    again = run.collect()
+    assert (again.fresh, again.changed) == (0, 0)
+    assert f"GET /api/tasks/{task}" not in run.server.requests[asked:]
+    assert run.rows()["000.png"].masks[0].clicks is None
+    two_clicks(log, project, task, clicked["id"])
+    assert (run.collect().changed, run.collect().changed) == (1, 0)
+    row = run.rows()["000.png"]
+    assert (row.revision, row.masks[0].clicks, row.masks[0].seconds_from) == (1, 2, "clicks")
 
 
 def _send_without_backend(run: AssistedRun) -> None:

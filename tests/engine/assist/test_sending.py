@@ -282,12 +282,7 @@ def test_a_backend_that_is_not_up_is_named_with_its_cure_and_nothing_is_sent(tmp
     monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
     run = AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
 
-    def refuse(request):
-        if request.method == "POST" and request.url.path == "/api/ml":
-            return httpx.Response(400, json={"non_field_errors": ["Can't connect to ML backend"]})
-        return None
-
-    run.server.before = refuse
+    run.server.before = without_backend
     with pytest.raises(
         ConfigurationError,
         match=r"(?s)9090, and no photo was sent.*`mask-engine "
@@ -311,6 +306,34 @@ def test_a_new_password_of_the_backend_reaches_server_and_webhook(tmp_path, monk
     (backend,), (hook,) = run.server.backends, run.server.webhooks.values()
     assert backend["basic_auth_pass"] == "changed"
     assert hook["headers"]["Authorization"] == Credentials("engine", "changed").of_the_bell.header
+
+
+def without_backend(request):
+    """What the server says to whoever ties a backend that is not up."""
+    if request.method in {"POST", "PATCH"} and request.url.path.startswith("/api/ml"):
+        return httpx.Response(400, json={"non_field_errors": ["Can't connect to ML backend"]})
+    return None
+
+
+def test_photos_are_sent_while_a_backend_that_is_tied_already_is_down(
+    tmp_path, monkeypatch, caplog
+):
+    run = tied_run(tmp_path, monkeypatch)
+    run.send()
+    (run.photos / "new.png").write_bytes((run.photos / "000.png").read_bytes())
+    run.server.before = without_backend
+    assert run.send().added == 1
+    assert "tied to it, so photos are sent, but nothing answers a click yet" in caplog.text
+    assert "mask-engine serve" in caplog.text
+
+
+def test_a_backend_that_is_down_does_not_get_a_new_password(tmp_path, monkeypatch):
+    run = tied_run(tmp_path, monkeypatch)
+    run.send()
+    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "changed")
+    run.server.before = without_backend
+    with pytest.raises(ConfigurationError, match=r"no photo was sent.*Then send again"):
+        run.send()
 
 
 def test_a_send_that_ended_before_the_webhook_was_hung_is_made_good(tmp_path, monkeypatch):
