@@ -11,23 +11,57 @@ from typing import Any
 
 import pytest
 
+from engine.console import progress
+from engine.exports.choice import MaskChoice
+from engine.exports.sa1b import Sa1bFormat
+from engine.exports.work import export_run
+from engine.imports.work import ImportSettings, import_folder
 from engine.rounds.entries import Entry
 from engine.rounds.ledger import open_ledger
 from engine.rounds.run import Moment, all_steps, run_engine
 from engine.rounds.settings import EngineSettings
+from stages.photos import PhotoLimits
 from tests.engine.rounds.engines import FAKE_TOOLS, QUICK, make_data, settings_of
 
 PATIENCE_SECONDS = 200
 ROUNDS = [
-    {"stage": "assisted_manual", "photos": {"count": 1}},
+    {"stage": "assisted_manual", "photos": {"count": 1, "existing_again": True}},
     {
         "stage": "semi_automatic",
-        "photos": {"count": 1, "order": "least_sure"},
+        "photos": {"count": 1, "order": "least_sure", "existing_again": True},
         "proposing": QUICK,
         "sure_predicted_iou": 0.7,
     },
-    {"stage": "automatic", "photos": {"count": 1}, "proposing": QUICK},
+    {
+        "stage": "automatic",
+        "photos": {"count": 1, "existing_again": True},
+        "proposing": QUICK,
+    },
 ]
+# One of each kind: the pool's masks as they were drawn, in a run, and as SA-1B has them.
+EXISTING = [
+    {"format": "coco", "path": "pool.json", "photos": "pool"},
+    {"format": "run", "path": "run"},
+    {"format": "sa1b", "path": "sa1b"},
+]
+
+
+def make_existing(data: Path) -> None:
+    """The pool's masks as a run and as SA-1B's files, beside the COCO file."""
+    settings = ImportSettings(
+        annotations=str(data / "pool.json"), out=str(data / "run"), photos=str(data / "pool")
+    )
+    with progress("", "") as meter:
+        import_folder("coco", settings, meter=meter)
+        export_run(
+            str(data / "run"),
+            str(data / "sa1b"),
+            Sa1bFormat(),
+            MaskChoice(),
+            with_photos=True,
+            limits=PhotoLimits(),
+            meter=meter,
+        )
 
 
 def run_and_die(settings: EngineSettings, what: str, number: int, step: str) -> None:
@@ -60,9 +94,12 @@ def digests(out: Path) -> dict[str, str]:
 @pytest.mark.slow
 def test_killed_before_and_after_every_commit_it_ends_as_if_left_alone(tmp_path: Path) -> None:
     data = make_data(tmp_path / "data", pool=3, held_out=2)
-    alone = settings_of(data, tmp_path / "alone", rounds=ROUNDS, controls=True)
-    killed = settings_of(data, tmp_path / "killed", rounds=ROUNDS, controls=True)
+    make_existing(data)
+    engine = {"existing": EXISTING, "rounds": ROUNDS, "controls": True}
+    alone = settings_of(data, tmp_path / "alone", **engine)
+    killed = settings_of(data, tmp_path / "killed", **engine)
     undisturbed = run_engine(alone, tools=FAKE_TOOLS).ledger
+    assert undisturbed.entries[0].counts["photos"] == 3 * len(EXISTING)
     # A server that has everything imported forks children in a few milliseconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.engine.rounds.test_killing"])
