@@ -58,6 +58,13 @@ class AssistedRun:
         return {row.ref.path: row for row in read_rows(str(self.out))}
 
 
+def one_task(folder: Path, **settings: Any) -> tuple[AssistedRun, int]:
+    """A run of one photo that was sent, and its task's number."""
+    run = AssistedRun(folder, photos=1, **settings)
+    run.send()
+    return run, run.server.task_of("000.png")
+
+
 def open_run_of(run: AssistedRun) -> CollectedRun:
     """The run's folder as it stands."""
     return CollectedRun.open(

@@ -13,7 +13,7 @@ from engine.assist.answer_content import Drawing
 from engine.assist.drawn_masks import masks_of
 from engine.assist.progress import harvest
 from stages import rle
-from tests.engine.assist.runs import SIZE_HW, AssistedRun, make_region, open_run_of
+from tests.engine.assist.runs import SIZE_HW, AssistedRun, make_region, one_task, open_run_of
 from tests.factories import rectangle
 
 LEFT = rectangle((0, 0, 20, 48), SIZE_HW)
@@ -51,9 +51,7 @@ ODD = {
 
 
 def test_nothing_that_a_result_may_hold_stops_a_run_or_goes_uncounted(tmp_path):
-    run = AssistedRun(tmp_path, photos=1, annotators=2)
-    run.send()
-    task = run.server.task_of("000.png")
+    run, task = one_task(tmp_path, annotators=2)
     result = [*itertools.chain(*ODD.values()), make_region(RIGHT)]
     run.server.annotate(task, result, by="ann@example.com")
     run.server.annotate(task, [make_region(RIGHT)], by="bob@example.com")
@@ -109,9 +107,7 @@ def test_a_photo_that_has_another_size_now_gives_masks_without_a_parent(tmp_path
 
 
 def test_regions_of_one_id_or_of_none_are_all_kept(tmp_path):
-    run = AssistedRun(tmp_path, photos=1)
-    run.send()
-    task = run.server.task_of("000.png")
+    run, task = one_task(tmp_path)
     top = rectangle((0, 0, 64, 4), SIZE_HW)
     same = [make_region(mask, id="same") for mask in (LEFT, RIGHT)]
     without = [make_region(mask, id=None) for mask in (WIDER, top)]

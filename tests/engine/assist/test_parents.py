@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from stages.records import ImageRow
 from stages.schema import rows_from_table
-from tests.engine.assist.runs import SIZE_HW, AssistedRun, make_region
+from tests.engine.assist.runs import SIZE_HW, AssistedRun, make_region, one_task
 from tests.factories import rectangle
 
 A, B, C = (rectangle((4, 6, 10 + more, 8), SIZE_HW) for more in range(3))
@@ -32,9 +32,7 @@ def parents(run: AssistedRun) -> list[str | None]:
 
 
 def test_a_mask_that_did_not_count_is_nobodys_parent(tmp_path):
-    run = AssistedRun(tmp_path, photos=1, annotators=2, winner="first")
-    run.send()
-    task = run.server.task_of("000.png")
+    run, task = one_task(tmp_path, annotators=2, winner="first")
     anns, bobs = make_region(A), make_region(B)
     run.server.annotate(task, [anns], by=ANN)
     run.server.annotate(task, [bobs], by=BOB)
@@ -46,9 +44,7 @@ def test_a_mask_that_did_not_count_is_nobodys_parent(tmp_path):
 
 
 def test_two_people_whose_regions_have_one_id_keep_their_own_parents(tmp_path):
-    run = AssistedRun(tmp_path, photos=1, annotators=2, winner="first")
-    run.send()
-    task = run.server.task_of("000.png")
+    run, task = one_task(tmp_path, annotators=2, winner="first")
     run.server.annotate(task, [make_region(A, id="r")], by=ANN)
     run.server.annotate(task, [make_region(B, id="r")], by=BOB)
     run.collect()

@@ -1,3 +1,5 @@
+"""Each photo becomes one task, whatever dies between, however often it is sent."""
+
 from __future__ import annotations
 
 import httpx
@@ -5,8 +7,6 @@ import pytest
 
 from engine.assist.connection import Connection
 from engine.assist.sending import send
-from engine.assist.settings import BackendSettings, ServerSettings
-from engine.backend.credentials import Credentials
 from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
 from model.errors import ConfigurationError
 from pipelines.answers import read_sent
@@ -46,35 +46,6 @@ def test_new_photos_are_added_to_the_same_project(tmp_path):
     (run.photos / "new.png").write_bytes((run.photos / "000.png").read_bytes())
     sent = run.send()
     assert (sent.added, sent.there, len(run.server.projects)) == (1, 2, 1)
-
-
-def in_folders(run: AssistedRun, *years: str) -> None:
-    """Its one photo into each of these folders below it."""
-    photo = run.photos / "000.png"
-    for year in years:
-        (run.photos / year).mkdir()
-        (run.photos / year / "photo.png").write_bytes(photo.read_bytes())
-    photo.unlink(missing_ok=True)
-
-
-def test_photos_of_another_folder_can_be_sent_later(tmp_path):
-    run = AssistedRun(tmp_path, photos=1)
-    in_folders(run, "2024")
-    assert run.send().added == 1
-    (first,) = run.server.all_tasks.values()
-    assert first["data"]["image"] == "/data/local-files/?d=photos/2024/photo.png"
-    (run.photos / "000.png").write_bytes((run.photos / "2024" / "photo.png").read_bytes())
-    in_folders(run, "2025")
-    assert run.send().added == 1
-
-
-def test_a_deeper_folder_that_is_shared_already_stays_so(tmp_path):
-    run = AssistedRun(tmp_path, photos=1)
-    in_folders(run, "2024")
-    run.home.share(str(run.photos / "2024"), "photos")
-    run.send()
-    (first,) = run.server.all_tasks.values()
-    assert first["data"]["image"] == "/data/local-files/?d=photos/photo.png"
 
 
 def test_an_import_whose_answer_is_lost_doubles_nothing(tmp_path):
@@ -194,60 +165,6 @@ def test_the_instructions_hold_the_papers_protocol(tmp_path):
         assert words in project["expert_instruction"]
 
 
-def test_the_backend_is_tied_once_with_its_credentials(tmp_path, monkeypatch):
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_USER", "engine")
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
-    run = AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090/"))
-    run.send()
-    run.send()
-    (backend,) = run.server.backends
-    assert (backend["url"], backend["is_interactive"]) == ("http://127.0.0.1:9090", True)
-    assert (backend["basic_auth_user"], backend["basic_auth_pass"]) == ("engine", "secret")
-    (hook,) = run.server.webhooks.values()
-    assert hook["url"] == "http://127.0.0.1:9090/webhook"
-    assert not hook["send_payload"]
-    bell = Credentials("engine", "secret").of_the_bell
-    assert hook["headers"] == {"Authorization": bell.header}
-    assert "secret" not in bell.password
-
-
-def test_photos_in_a_bucket_are_shown_by_presigned_addresses(tmp_path, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    photos = tmp_path / "list.txt"
-    photos.write_text("s3://bucket/a.jpg\ns3://bucket/b.jpg\n")
-    run = AssistedRun(tmp_path, source=str(photos), server=ServerSettings(photos="s3"))
-    run.send()
-    (storage,) = run.server.storages
-    assert (storage["bucket"], storage["presign"]) == ("bucket", True)
-    assert run.server.all_tasks[min(run.server.all_tasks)]["data"]["image"] == "s3://bucket/a.jpg"
-
-
-def test_a_bucket_without_a_key_is_refused_before_anything_is_sent(tmp_path, monkeypatch):
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
-    photos = tmp_path / "list.txt"
-    photos.write_text("s3://bucket/a.jpg\n")
-    run = AssistedRun(tmp_path, source=str(photos), server=ServerSettings(photos="s3"))
-    with pytest.raises(ConfigurationError, match="AWS_ACCESS_KEY_ID"):
-        run.send()
-    assert run.server.requests == []
-
-
-def test_another_server_must_be_told_where_it_sees_the_photos(tmp_path):
-    run = AssistedRun(tmp_path, server=ServerSettings(url="http://studio.test"))
-    run.connection = lambda: Connection(run.server.client(), None)
-    with pytest.raises(ConfigurationError, match=r"server\.document_root"):
-        run.send()
-
-
-def test_photos_with_nothing_but_the_root_in_common_are_not_shared(tmp_path):
-    photos = tmp_path / "list.txt"
-    photos.write_text("/a/one.jpg\n/b/two.jpg\n")
-    run = AssistedRun(tmp_path, source=str(photos))
-    with pytest.raises(ConfigurationError, match="could read all of it"):
-        run.send()
-
-
 def test_a_run_of_another_server_is_refused(tmp_path):
     run = AssistedRun(tmp_path)
     run.send()
@@ -262,121 +179,3 @@ def test_a_wrong_token_is_refused_with_what_to_do(tmp_path):
     run.connection = lambda: Connection(studio, run.home)
     with pytest.raises(ServerRefusedError, match="LABEL_STUDIO_API_KEY"):
         run.send()
-
-
-def test_a_backend_that_has_moved_takes_the_place_of_the_one_before(tmp_path, monkeypatch):
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_USER", "engine")
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
-    run = AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
-    run.send()
-    run.server.backends.append({"id": 999, "title": "somebody's own", "url": "http://elsewhere"})
-    moved = BackendSettings(url="http://127.0.0.1:9191")
-    run.settings = run.settings.model_copy(update={"backend": moved})
-    run.send()
-    urls = [backend["url"] for backend in run.server.backends]
-    assert urls == ["http://elsewhere", "http://127.0.0.1:9191"]
-
-
-def test_a_backend_that_is_not_up_is_named_with_its_cure_and_nothing_is_sent(tmp_path, monkeypatch):
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_USER", "engine")
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
-    run = AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
-
-    run.server.before = without_backend
-    with pytest.raises(
-        ConfigurationError,
-        match=r"(?s)9090, and no photo was sent.*`mask-engine "
-        r"serve .*photos`\).*Can't connect",
-    ):
-        run.send()
-    assert not run.server.all_tasks
-
-
-def tied_run(tmp_path, monkeypatch) -> AssistedRun:
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_USER", "engine")
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "secret")
-    return AssistedRun(tmp_path, backend=BackendSettings(url="http://127.0.0.1:9090"))
-
-
-def test_a_new_password_of_the_backend_reaches_server_and_webhook(tmp_path, monkeypatch):
-    run = tied_run(tmp_path, monkeypatch)
-    run.send()
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "changed")
-    run.send()
-    (backend,), (hook,) = run.server.backends, run.server.webhooks.values()
-    assert backend["basic_auth_pass"] == "changed"
-    assert hook["headers"]["Authorization"] == Credentials("engine", "changed").of_the_bell.header
-
-
-def without_backend(request):
-    """What the server says to whoever ties a backend that is not up."""
-    if request.method in {"POST", "PATCH"} and request.url.path.startswith("/api/ml"):
-        return httpx.Response(400, json={"non_field_errors": ["Can't connect to ML backend"]})
-    return None
-
-
-def test_photos_are_sent_while_a_backend_that_is_tied_already_is_down(
-    tmp_path, monkeypatch, caplog
-):
-    run = tied_run(tmp_path, monkeypatch)
-    run.send()
-    (run.photos / "new.png").write_bytes((run.photos / "000.png").read_bytes())
-    run.server.before = without_backend
-    assert run.send().added == 1
-    assert "tied to it, so photos are sent, but nothing answers a click yet" in caplog.text
-    assert "mask-engine serve" in caplog.text
-
-
-def test_a_backend_that_is_down_does_not_get_a_new_password(tmp_path, monkeypatch):
-    run = tied_run(tmp_path, monkeypatch)
-    run.send()
-    monkeypatch.setenv("MASK_ENGINE_BACKEND_PASSWORD", "changed")
-    run.server.before = without_backend
-    with pytest.raises(ConfigurationError, match=r"no photo was sent.*Then send again"):
-        run.send()
-
-
-def test_a_send_that_ended_before_the_webhook_was_hung_is_made_good(tmp_path, monkeypatch):
-    run = tied_run(tmp_path, monkeypatch)
-
-    def die(request):
-        if "webhooks" in request.url.path:
-            raise httpx.ConnectError("killed")
-
-    run.server.before = die
-    with pytest.raises(ServerUnavailableError):
-        run.send()
-    run.server.before = lambda request: None
-    run.send()
-    (hook,) = run.server.webhooks.values()
-    assert hook["headers"] == {"Authorization": Credentials("engine", "secret").of_the_bell.header}
-    assert len(run.server.backends) == 1
-
-
-def test_the_webhook_of_a_backend_that_has_moved_goes_and_others_stay(tmp_path, monkeypatch):
-    run = tied_run(tmp_path, monkeypatch)
-    run.send()
-    theirs = {"id": 998, "url": "http://elsewhere/webhook", "headers": {"Authorization": "Basic x"}}
-    bell = Credentials("engine", "old").of_the_bell.header
-    left = {"id": 999, "url": "http://old/webhook", "headers": {"Authorization": bell}}
-    run.server.webhooks |= {998: theirs, 999: left}
-    moved = BackendSettings(url="http://127.0.0.1:9191")
-    run.settings = run.settings.model_copy(update={"backend": moved})
-    run.send()
-    hooks = sorted(hook["url"] for hook in run.server.webhooks.values())
-    assert hooks == ["http://127.0.0.1:9191/webhook", "http://elsewhere/webhook"]
-
-
-def test_new_keys_of_a_bucket_reach_the_server(tmp_path, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "for an hour")
-    photos = tmp_path / "list.txt"
-    photos.write_text("s3://bucket/a.jpg\n")
-    run = AssistedRun(tmp_path, source=str(photos), server=ServerSettings(photos="s3"))
-    run.send()
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "rotated")
-    monkeypatch.delenv("AWS_SESSION_TOKEN")
-    run.send()
-    (storage,) = run.server.storages
-    assert (storage["aws_secret_access_key"], storage["aws_session_token"]) == ("rotated", None)
