@@ -31,7 +31,8 @@ from PIL import Image
 
 from engine.backend.credentials import PASSWORD_VARIABLE, USER_VARIABLE
 from engine.backend.labels import IMAGE_CONTROL, MASK_CONTROL, OBJECT
-from engine.label_studio.brush import brush_region, encode_brush
+from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush_region import brush_region
 from pipelines.sources import list_photos
 
 SIZE_HW = (1500, 2250)

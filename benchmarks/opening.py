@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from engine.assist.connection import connected
 from engine.assist.sending import send
 from engine.backend.labels import IMAGE_CONTROL, MASK_CONTROL, OBJECT, OUTLINE_CONTROL
-from engine.label_studio.brush import brush_region, encode_brush
+from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush_region import brush_region
 from engine.label_studio.home import Home
 from engine.label_studio.installation import find_program
 from engine.label_studio.outline import polygon_region

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.backend.label_set_up import LabelSetUp
-from engine.label_studio.brush import brush_region, encode_brush_patch
+from engine.label_studio.brush import encode_brush_patch
+from engine.label_studio.brush_region import brush_region
 from stages.cleanup import MaskPatch
 
 Json = dict[str, Any]

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 
 from engine.backend.labels import IMAGE_CONTROL, MASK_CONTROL, OBJECT
 from engine.evaluation.truth import TruthMask, TruthPhoto
-from engine.label_studio.brush import brush_region, encode_brush
+from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush_region import brush_region
 from engine.label_studio.labelling_config import EXHAUSTIVE_CHOICE, EXHAUSTIVE_CONTROL
 from engine.label_studio.outline import filled, points_of
 from engine.label_studio.simulated_mark import with_mark

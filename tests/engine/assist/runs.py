@@ -14,7 +14,8 @@ from engine.assist.collecting import Collected, collect
 from engine.assist.connection import Connection
 from engine.assist.sending import Sent, send
 from engine.assist.settings import AssistRun
-from engine.label_studio.brush import brush_region, encode_brush
+from engine.label_studio.brush import encode_brush
+from engine.label_studio.brush_region import brush_region
 from engine.label_studio.home import Home
 from engine.label_studio.labelling_config import EXHAUSTIVE_CHOICE
 from pipelines.collect import CollectedRun

@@ -12,7 +12,6 @@ from tests.factories import rectangle
 from tests.pipelines.runs import shard_digests
 
 LEFT = rectangle((0, 0, 20, 48), SIZE_HW)
-
 RIGHT = rectangle((30, 5, 20, 30), SIZE_HW)
 
 

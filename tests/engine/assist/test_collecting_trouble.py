@@ -13,7 +13,6 @@ from tests.engine.assist.runs import SIZE_HW, AssistedRun, make_region, open_run
 from tests.factories import rectangle
 
 LEFT = rectangle((0, 0, 20, 48), SIZE_HW)
-
 RIGHT = rectangle((30, 5, 20, 30), SIZE_HW)
 
 
