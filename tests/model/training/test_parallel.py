@@ -8,12 +8,13 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
-from model.network.architectures import build_sam
 from model.training.loop import LoopParameters, Trainer
 from model.training.optimiser import OptimiserParameters
 from model.training.parallel import ProcessGroup, join_processes
+from model.training.path_drops import PathDrops
 from model.training.rounds import RoundParameters
 from tests.model.training.example_factory import batches
+from tests.model.training.small_vit import small_vit
 
 
 def _free_port() -> int:
@@ -51,13 +52,14 @@ def _average_in_one_process(rank: int, port: int, folder: str) -> None:
 def _train_in_one_process(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     group = _join(rank, port)
-    torch.manual_seed(0)
+    sam = small_vit()
     rounds = RoundParameters(round_shares=(0.3, 0.3, 0.4), innermost_share=0.5)
     optimiser = OptimiserParameters(learning_rate=1e-3, warmup_steps=0, schedule="hold")
     parameters = LoopParameters(
         steps=9, plain_steps=9, accumulate=3, rounds=rounds, optimiser=optimiser
     )
-    trainer = Trainer(build_sam("tiny"), parameters, group.average_gradients)
+    drops = PathDrops(sam, 0.5, seed=0, rank=rank)
+    trainer = Trainer(sam, parameters, group.average_gradients, drops=drops)
     asked = _prompts_of(trainer)
     # Annotators of the second process have one thing less to click on, and so draw less often.
     drawn = islice(batches(examples=1, nothing=rank), rank, None, 2)
@@ -98,7 +100,7 @@ def test_two_processes_end_up_with_the_same_mean_gradient(tmp_path: Path) -> Non
 def test_two_processes_that_accumulate_go_through_the_same_rounds_to_the_same_weights(
     tmp_path: Path,
 ) -> None:
-    """However many draws each one's annotators take: rounds and first prompts stay in step."""
+    """However many draws each one's annotators take, and whichever paths each one drops."""
     mp.spawn(_train_in_one_process, args=(_free_port(), str(tmp_path)), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert first[1] == second[1]

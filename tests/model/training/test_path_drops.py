@@ -5,9 +5,6 @@ import torch
 
 from model.errors import ConfigurationError
 from model.network.drop_path import DropPath
-from model.network.image_encoder import ImageEncoderViT
-from model.network.mask_decoder import MaskDecoder
-from model.network.prompt_encoder import PromptEncoder
 from model.network.sam import Sam
 from model.training.loop import LoopParameters, Trainer
 from model.training.optimiser import OptimiserParameters
@@ -15,6 +12,7 @@ from model.training.path_drops import PathDrops
 from model.training.rounds import RoundParameters
 from model.training.session import SessionParameters, TrainingSession
 from tests.model.training.example_factory import SIDE, batches
+from tests.model.training.small_vit import small_vit
 
 LOOP = LoopParameters(
     steps=9,
@@ -22,12 +20,6 @@ LOOP = LoopParameters(
     rounds=RoundParameters(round_shares=(1.0,), edge_weight=0.0),
     optimiser=OptimiserParameters(warmup_steps=0, schedule="hold"),
 )
-
-
-def small_vit() -> Sam:
-    torch.manual_seed(0)
-    encoder = ImageEncoderViT(channels=16, depth=3, heads=2, global_blocks=(1,), input_size=SIDE)
-    return Sam("vit_b", SIDE, encoder, PromptEncoder(), MaskDecoder())
 
 
 def weights_after(
