@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +45,16 @@ EXPORTED = {
         "shard_schema",
     },
 }
+ROOT = Path(__file__).parent.parent
+EXTRAS = {"httpx", "starlette", "uvicorn", "onnx", "matplotlib", "skimage", "s3fs"}
+WITHOUT_EXTRAS = (
+    "engine.rounds.run",
+    "engine.rounds.status",
+    "engine.datasets.build",
+    "engine.datasets.remove",
+    "engine.quality.audit",
+    "engine.training.run",
+)
 HEAVY = ("torch", "torchvision", "apache_beam", "typer", "fsspec")
 
 
@@ -69,6 +82,28 @@ def test_the_automatic_stage_takes_what_its_callers_give() -> None:
     parameters = inspect.signature(propose_masks).parameters
     assert list(parameters) == ["segmenter", "image_HWC", "image_id", "parameters", "threads"]
     assert parameters["image_id"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize("module", WITHOUT_EXTRAS)
+def test_what_needs_no_extra_loads_none(module: str) -> None:
+    seen, ahead = set(), {module}
+    while ahead:
+        seen |= ahead
+        ahead = {name for each in ahead for name in loaded_at_once(each)} - seen
+    assert not {name.split(".")[0] for name in seen} & EXTRAS
+
+
+def loaded_at_once(module: str) -> Iterator[str]:
+    """What a module of ours imports when it is loaded: not in functions, not for types alone."""
+    file = Path(*module.split(".")).with_suffix(".py")
+    if not (ROOT / file).is_file():
+        return
+    for statement in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module:
+            yield statement.module
+            yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
 
 
 def test_every_error_is_a_mask_engine_error() -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.assist.settings import AssistRun, ServerSettings
+from engine.assist.settings import PROJECT_FILE, AssistRun, ServerSettings
 from engine.label_studio.client import LabelStudio
 from engine.label_studio.home import Home
 from engine.label_studio.server import state_of
@@ -19,7 +19,6 @@ from engine.label_studio.tokens import TOKEN_VARIABLE, token_from_environment
 from model.errors import ConfigurationError
 from pipelines.storage import Folder
 
-PROJECT_FILE: Final = "label-studio.json"
 MARK: Final = "Made by mask-engine for "
 _LOT: Final = re.compile(r" \([0-9a-f]{16}\)$")
 

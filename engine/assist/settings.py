@@ -19,6 +19,8 @@ STAGE: Final = "assisted_manual"
 # Raised whenever the same answers would give other records than before.
 FORMAT_VERSION: Final = 2
 SLOW_SECONDS: Final = 30.0
+# In a run's folder: on which server its tasks are, and in which project.
+PROJECT_FILE: Final = "label-studio.json"
 
 INSTRUCTIONS: Final = """\
 Mask every object you can name or point at, the most prominent first. No class names are needed.

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from engine.assist.connection import PROJECT_FILE
+from engine.assist.settings import PROJECT_FILE
 from engine.datasets.description import DATASET_CARD, STATISTICS_FILE, WORDS_FILE
 from engine.datasets.remove_from_run import planned_in
 from engine.rounds.ledger import open_ledger

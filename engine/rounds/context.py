@@ -7,9 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from engine.assist.connection import Connection
 from engine.rounds.entries import Entry
 from engine.rounds.ledger import Ledger
 from engine.rounds.round_settings import RoundSettings
@@ -25,6 +24,9 @@ from pipelines.shard_work import SegmenterFactory
 from pipelines.storage import Folder, is_local
 from stages.ids import digest
 from stages.records import ImageRef
+
+if TYPE_CHECKING:  # needs the extra `label-studio`, which an engine may not ask for
+    from engine.assist.connection import Connection
 
 CHECKPOINTS: Final = "checkpoints"
 
