@@ -30,6 +30,11 @@ def read_yaml(path: str) -> Settings:
     try:
         text = Path(path).read_text(encoding="utf-8")
         content = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"configuration {path!r}: there is no such file, seen from {Path.cwd()}. Check the "
+            "spelling, or go to the folder that the path begins at."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"configuration {path!r} cannot be read: {error}") from None
     except yaml.YAMLError as error:

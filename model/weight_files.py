@@ -85,9 +85,9 @@ def read_pth(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except _MALFORMED as error:
         raise CheckpointError(
-            f"{path} cannot be read as PyTorch weights ({_first_line(error)}): it is broken, cut "
-            "short, not a checkpoint, or it holds code, which is never run; expected an official "
-            f"sam_vit_*.pth file; {_GET_IT_AGAIN}"
+            f"{path} cannot be read as PyTorch weights ({_first_sentence(error)}): it is broken, "
+            "cut short, not a checkpoint, or it holds code, which is never run; expected an "
+            f"official sam_vit_*.pth file; {_GET_IT_AGAIN}"
         ) from error
     return _state_dict(content, path)
 
@@ -141,3 +141,8 @@ def _broken_safetensors(path: Path, error: Exception) -> CheckpointError:
 def _first_line(error: Exception) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _first_sentence(error: Exception) -> str:
+    """What failed, without torch's advice to run the code that a file may hold."""
+    return _first_line(error).split(". ")[0]

@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +20,7 @@ from pipelines.storage import Folder
 from stages.ids import digest
 
 Configuration = dict[str, Any]
+STAGE_KEY: Final = "configuration.stage"
 
 
 class Manifest(BaseModel):
@@ -106,6 +107,11 @@ def refuse_changes(run: Folder, begun: Manifest, now: Mapping[str, Any]) -> None
     """
     was = dict(_flat(begun.model_dump(mode="json", include=set(now))))
     becomes = dict(_flat(json.loads(json.dumps(dict(now)))))
+    if (stage := _shown(was, STAGE_KEY)) != (now_stage := _shown(becomes, STAGE_KEY)):
+        raise ConfigurationError(
+            f"{run.address}: holds a run of another kind: its stage was {stage}, now {now_stage}. "
+            "Nothing was started; give another --out."
+        )
     changes = [
         f"{key.removeprefix('configuration.')} was {_shown(was, key)}, now {_shown(becomes, key)}"
         for key in sorted(was.keys() | becomes.keys())

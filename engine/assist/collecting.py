@@ -146,7 +146,7 @@ def sent_run(
 
 def _nothing_sent(settings: AssistRun) -> ConfigurationError:
     return ConfigurationError(
-        f"{settings.out}: nothing was sent yet. `mask-engine {settings.command} send` comes first."
+        f"{settings.out}: nothing was sent yet. `{settings.send_command()}` comes first."
     )
 
 

@@ -24,7 +24,7 @@ PROJECT_FILE: Final = "label-studio.json"
 
 INSTRUCTIONS: Final = """\
 Mask every object you can name or point at, the most prominent first. No class names are needed.
-Switch on Auto-Annotation (bottom) and choose the purple tool (right, or key M). Click an object;
+Switch on Auto-Annotation (bottom) and click the purple tool (right), once. Click an object;
 Alt+click takes away what is too much; accept the mask with the green tick, and click the next one.
 Draw by hand what clicks do not get. If one object takes more than about 30 seconds, go on to the
 next. When every object has its mask, tick "Every object has a mask" and submit. Skip photos that
@@ -129,6 +129,11 @@ class AssistRun(BaseModel):
         default_factory=PhotoLimits, description="What a photo may cost before it is refused."
     )
     round: int = Field(default=0, ge=0, description="Of the engine.")
+
+    @classmethod
+    def send_command(cls) -> str:
+        """What is typed before anything can be collected."""
+        return f"mask-engine {cls.command} send"
 
     @property
     def bell(self) -> Bell:

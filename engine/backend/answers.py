@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from engine.backend.label_set_up import LabelSetUp
 from engine.label_studio.brush import encode_brush_patch
@@ -50,6 +50,11 @@ class MaskRegion:
 def new_region_id() -> str:
     """32 hex digits that no other region has."""
     return uuid.uuid4().hex
+
+
+# The answer where a task is opened. A prediction, even an empty one, would be kept by the server,
+# which then asks no more for this task, so that opening it again would not be noticed.
+NO_PREDICTION: Final[list[Json]] = []
 
 
 def nothing(model_id: str) -> Json:

@@ -7,7 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from engine.backend.answers import Json, MaskRegion, new_region_id, nothing, one_mask
+from engine.backend.answers import (
+    NO_PREDICTION,
+    Json,
+    MaskRegion,
+    new_region_id,
+    nothing,
+    one_mask,
+)
 from engine.backend.conversation import Interlocutor, patch_of
 from engine.backend.embeddings import Embeddings
 from engine.backend.errors import RequestError
@@ -87,6 +94,8 @@ class ClickService:
         if not prompts or not request.tasks:
             if len(request.tasks) == 1:
                 self._opened(Seen(request, request.tasks[0], at, started), later)
+                if context is None:
+                    return {"results": [NO_PREDICTION]}
             return {"results": [nothing(self.model_id) for _ in request.tasks]}
         seen = Seen(request, request.tasks[0], at, started)
         return {"results": [self._answer(seen, prompts)]}

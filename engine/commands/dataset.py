@@ -99,7 +99,10 @@ def check(
     try:
         wrong = wrong_files(Folder(folder))
     except FileNotFoundError:
-        raise ConfigurationError(f"{folder}: no {CHECKSUMS_FILE}, so it is no data set") from None
+        raise ConfigurationError(
+            f"{folder}: no {CHECKSUMS_FILE}, so it is no data set. Give the folder that "
+            "`mask-engine dataset build --out` wrote."
+        ) from None
     if wrong:
         raise StopError(
             f"{folder}: {len(wrong)} files are gone or changed, such as {', '.join(wrong[:3])}. "

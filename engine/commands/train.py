@@ -31,7 +31,7 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated."),
     ] = None,
 ) -> None:
-    """Train a promptable model by simulated clicks, or fine-tunes one."""
+    """Train a promptable model by simulated clicks, or fine-tune one."""
     from engine.configuration import build, parse_assignments, read_yaml
     from engine.console import columns, duration, result
     from engine.training.parameters import TrainingConfiguration

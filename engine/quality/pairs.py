@@ -16,7 +16,7 @@ from pipelines.reviews import read_reviews
 from pipelines.shards import read_rows
 from pipelines.storage import Folder
 from stages import rle
-from stages.records import ImageRef, ImageRow, MaskRecord
+from stages.records import AUTOMATIC, ImageRef, ImageRow, MaskRecord
 
 SAMPLE_STAGE: Final = "audit"
 
@@ -118,11 +118,14 @@ def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:
             "masks people were shown; the others would count as wrong. Give the sample that was "
             f"sent to them (`mask-engine audit {run} --sample DIR` draws one)"
         )
-    done = {
-        row.ref.image_id: row.masks
-        for row in read_rows(corrected, columns=["masks"])
-        if row.error is None
-    }
+    people = list(read_rows(corrected, columns=["masks"]))
+    if not shown and all(row.stage == AUTOMATIC for row in people):
+        raise ConfigurationError(
+            f"{corrected}: holds masks as the model made them, which nobody corrected: compared "
+            "with themselves all would be right. Give the run that people's answers were collected "
+            "into (`out` of the file that --send and --collect got)."
+        )
+    done = {row.ref.image_id: row.masks for row in people if row.error is None}
     for row in read_rows(run, columns=["masks"]):
         if row.ref.image_id in done:
             for mask in row.masks:

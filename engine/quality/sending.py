@@ -15,13 +15,22 @@ from pipelines.shards import read_rows
 from pipelines.storage import Folder
 
 
-def read_audit_settings(config: str, pairs: Sequence[str] = ()) -> AskedAgain:
+class AuditRun(AskedAgain):
+    """Where an audit's sample goes: people's settings, sent by a command of its own."""
+
+    @classmethod
+    def send_command(cls) -> str:
+        """What is typed before anything can be collected."""
+        return "mask-engine audit SAMPLE --send CONFIG"
+
+
+def read_audit_settings(config: str, pairs: Sequence[str] = ()) -> AuditRun:
     """Reads where the sample goes: source, out, project, server, as `mask-engine assist` does.
 
     Raises:
         ConfigurationError: naming the key that is wrong, unknown or missing.
     """
-    return build(AskedAgain, [read_yaml(config), parse_assignments(pairs)], origin=config)
+    return build(AuditRun, [read_yaml(config), parse_assignments(pairs)], origin=config)
 
 
 def send_sample(sample: str, settings: AskedAgain, *, connection: Connection | None = None) -> Sent:

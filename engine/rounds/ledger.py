@@ -199,7 +199,11 @@ def open_ledger(address: str, *, begin: bool = False) -> Ledger:
     refuse_other_places(folder)
     if not folder.exists(ENGINE_FILE):
         if not begin:
-            raise ConfigurationError(f"{address}: no engine was run here yet (no {ENGINE_FILE})")
+            raise ConfigurationError(
+                f"{address}: no engine was run here yet (no {ENGINE_FILE}). Begin with "
+                "`mask-engine run CONFIG`, or correct the address; after `run --set`, give the "
+                "same --set here."
+            )
         about = {"kind": KIND, "format_version": FORMAT_VERSION, "created": timestamp()}
         folder.write(ENGINE_FILE, json.dumps(about, indent=1).encode())
     return Ledger(folder, _entries(folder))

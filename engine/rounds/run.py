@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -23,6 +23,7 @@ from model.errors import ConfigurationError, StopError
 from pipelines.lock import folder_lock
 from pipelines.sources import list_photos
 from pipelines.storage import Folder, is_full_disk
+from stages.records import ImageRef
 
 WORTH_TELLING_SECONDS: Final = 2.0
 
@@ -100,10 +101,20 @@ def run_engine(
 def _refuse_missing_data(settings: EngineSettings) -> None:
     """Looks for the pool and for both truths now, and not after hours of training."""
     source = settings.under_root(settings.pool.source)
-    list_photos(source, name=settings.pool.name)
+    photos = list_photos(source, name=settings.pool.name)
     _refuse_few_held_out(settings)
     if settings.people.truth is not None:
-        known_photos(Path(settings.under_root(settings.people.truth)), source)
+        _refuse_strange_truth(Path(settings.under_root(settings.people.truth)), source, photos)
+
+
+def _refuse_strange_truth(truth: Path, source: str, photos: Sequence[ImageRef]) -> None:
+    known = known_photos(truth, source)
+    if not any(photo.uri in known for photo in photos):
+        raise ConfigurationError(
+            f"{truth}: knows none of the {len(photos)} photos of {source}, so a simulated "
+            "annotator would have nothing to go by. Nothing was started; give the COCO file that "
+            "belongs to the pool (people.truth)."
+        )
 
 
 def _refuse_few_held_out(settings: EngineSettings) -> None:

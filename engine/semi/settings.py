@@ -15,7 +15,7 @@ from stages.semi_automatic import SEMI_AUTOMATIC, SemiAutomaticParameters
 INSTRUCTIONS: Final = """\
 Outlines show what was found already. Delete what is no object (click it, then Backspace); drag a
 point where an outline is wrong; leave the others alone. Then mask every object that is missing, the
-most prominent first: switch on Auto-Annotation (bottom), choose the purple tool (right, or key M),
+most prominent first: switch on Auto-Annotation (bottom), click the purple tool (right), once,
 and click the object; Alt+click takes away what is too much; accept with the green tick. When every
 object has its mask, tick "Every object has a mask" and submit."""
 

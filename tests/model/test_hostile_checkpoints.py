@@ -229,3 +229,11 @@ def test_random_damage_ends_in_a_checkpoint_error_or_not_at_all(tmp_path: Path, 
     path.write_bytes(data)
     with pytest.raises(CheckpointError):
         load_checkpoint(path)
+
+
+def test_a_text_file_is_refused_without_advice_to_run_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "notes.md"
+    path.write_text("# Notes\n")
+    with pytest.raises(CheckpointError, match="cannot be read as PyTorch weights") as caught:
+        load_checkpoint(path)
+    assert "weights_only" not in str(caught.value)

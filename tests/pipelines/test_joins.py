@@ -97,7 +97,7 @@ def test_a_write_goes_on_where_it_stopped_and_refuses_another_join(joining: Join
     joining.write("joined")
 
     assert shard_digests(joining.folder / "joined") == before
-    with pytest.raises(ConfigurationError, match="begun differently"):
+    with pytest.raises(ConfigurationError, match='another kind: its stage was "joined"'):
         write_joined_run(
             str(joining.folder / "joined"),
             joining.index().photos,

@@ -15,7 +15,7 @@ from engine.label_studio.home import Home
 from engine.quality.audit import audit, audit_json, audit_lines, block
 from engine.quality.calibrate import calibrate
 from engine.quality.pairs import Pair, pairs_with_corrections, pairs_with_truth, sample_masks
-from engine.quality.sending import collect_sample, send_sample
+from engine.quality.sending import AuditRun, collect_sample, send_sample
 from engine.rounds.people import AskedAgain
 from model.errors import ConfigurationError, StopError
 from pipelines.reviews import write_reviews
@@ -184,3 +184,15 @@ def test_the_commands_want_to_know_what_to_compare_with(tmp_path: Path) -> None:
     assert "--corrected RUN of people, or --truth FILE" in outcome.stderr
     assert sampled.exit_code == 0
     assert "1 masks of" in sampled.stdout
+
+
+def test_a_machines_own_masks_are_no_corrections(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [make_row("a.png", masks=(make_mask(),))])
+    sample_masks(run, str(tmp_path / "sample"), masks=1, seed=0)
+
+    with pytest.raises(ConfigurationError, match=r"which nobody corrected.*people's answers"):
+        list(pairs_with_corrections(str(tmp_path / "sample"), run))
+
+
+def test_what_was_not_sent_is_sent_by_the_audits_own_command() -> None:
+    assert AuditRun.send_command() == "mask-engine audit SAMPLE --send CONFIG"

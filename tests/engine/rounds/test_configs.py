@@ -86,5 +86,5 @@ def test_a_wrong_recipe_or_preset_is_refused_before_any_work(tmp_path: Path) -> 
 
 
 def test_status_looks_where_the_settings_say(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=f"{tmp_path}/mine: no engine was run here"):
+    with pytest.raises(ConfigurationError, match=f"{tmp_path}/mine: no engine was run.*--set"):
         engine_status(str(CONFIGS / "engine-demo.yaml"), [f"out={tmp_path}/mine"])

@@ -123,6 +123,13 @@ def test_so_few_held_out_photos_that_chance_decides_are_refused(data: Path, tmp_
     assert not (tmp_path / "out").exists()
 
 
+def test_a_truth_of_other_photos_is_refused_before_any_work(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(ConfigurationError, match=r"none\.json: knows none of the .*truth"):
+        quickly(data, tmp_path / "out", people={"truth": str(tmp_path / "none.json")})
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_masks_cannot_be_compared() -> None:
     with pytest.raises(ConfigurationError, match="not of the same masks"):
         judge(measured(6.0), measured(4.0, photos=19), GateParameters())
