@@ -67,6 +67,11 @@ def byte_size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def counted(count: int, word: str) -> str:
+    """`1 photo`, `1,204 photos`: for words that take an s."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 class Meter(Protocol):
     """Somewhere to say how far the work is."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from engine.commands.options import OpenOption, SetOption
-from engine.console import note, result
+from engine.console import counted, note, result
 from model.errors import ConfigurationError
 
 EPILOG: Final = """[bold]Examples[/bold]
@@ -54,4 +54,5 @@ def annotate(
 
     summary = serve_annotating(run, told=note, ready=ready)
     if summary is not None:
-        result(f"{run.out}: {summary.images:,} photos, {summary.masks:,} masks")
+        found = f"{counted(summary.images, 'photo')}, {counted(summary.masks, 'mask')}"
+        result(f"{run.out}: {found}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from engine.console import progress, result
+from engine.console import counted, progress, result
 
 if TYPE_CHECKING:
     from engine.exports.work import ExportCounts, ExportFormat
@@ -107,7 +107,7 @@ def export_lines(
     out: str, writer: ExportFormat, counts: ExportCounts, *, finished: bool
 ) -> list[str]:
     """What was written, and what was not."""
-    lines = [f"{out}  ({counts.images:,} photos, {counts.masks:,} masks)"]
+    lines = [f"{out}  ({counted(counts.images, 'photo')}, {counted(counts.masks, 'mask')})"]
     notes: list[tuple[Any, str]] = [
         (not finished, "The run is not finished: this is what it holds by now."),
         (counts.left_out, f"{counts.left_out:,} masks left out, as chosen."),

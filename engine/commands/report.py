@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from engine.console import progress, result
+from engine.console import counted, progress, result
 from model.errors import ConfigurationError
 
 EPILOG: Final = """[bold]Examples[/bold]
@@ -48,7 +48,8 @@ def report(
 
     with progress("reading rows", "photos") as meter:
         tally = write_report(run, page, photos=photos, limits=PhotoLimits(), meter=meter, sheet=png)
-    result(f"{page}  ({tally.images:,} photos, {tally.masks:,} masks, {tally.failed:,} failed)")
+    photos_and_masks = f"{counted(tally.images, 'photo')}, {counted(tally.masks, 'mask')}"
+    result(f"{page}  ({photos_and_masks}, {tally.failed:,} failed)")
     if png is not None:
         result(str(png))
 

@@ -100,6 +100,7 @@ def serve(
     ]
     chosen = build(BackendSettings, layers, origin=config or "mask-engine serve")
     with listen(chosen) as listening:
+        note("loading the model; the address comes when it can be asked")
         backend = build_backend(chosen)
         address, bound_port = listening.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

@@ -119,7 +119,7 @@ def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:
             f"sent to them (`mask-engine audit {run} --sample DIR` draws one)"
         )
     people = list(read_rows(corrected, columns=["masks"]))
-    if not shown and all(row.stage == AUTOMATIC for row in people):
+    if all(row.stage == AUTOMATIC for row in people):
         raise ConfigurationError(
             f"{corrected}: holds masks as the model made them, which nobody corrected: compared "
             "with themselves all would be right. Give the run that people's answers were collected "

@@ -10,6 +10,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
+from engine.console import counted
 from engine.report.charts import (
     compact,
     count_bars,
@@ -48,7 +49,7 @@ def render_page(facts: RunFacts, tally: Tally, photos: list[dict[str, Any]]) -> 
         "state_kind": "finished" if facts.finished else "partial",
         "tiles": _tiles(facts, tally),
         "gallery_note": _gallery_note(tally, photos),
-        "numbers_note": f"All {_plural(tally.images, 'photo')} of the run.",
+        "numbers_note": f"All {counted(tally.images, 'photo')} of the run.",
         "charts": _charts(tally),
         "drops_note": _drops_note(tally),
         "waterfall": waterfall_html(tally.proposals, tally.dropped, tally.masks),
@@ -80,8 +81,8 @@ def _subtitle(facts: RunFacts) -> str:
 
 def _state(facts: RunFacts, tally: Tally) -> str:
     if facts.finished:
-        return f"finished, {_plural(tally.images, 'photo')}"
-    return f"partial: {tally.images:,} of {_plural(facts.photos_planned, 'photo')} so far"
+        return f"finished, {counted(tally.images, 'photo')}"
+    return f"partial: {tally.images:,} of {counted(facts.photos_planned, 'photo')} so far"
 
 
 def _tiles(facts: RunFacts, tally: Tally) -> str:
@@ -113,11 +114,11 @@ def _gallery_note(tally: Tally, photos: list[dict[str, Any]]) -> str:
     if not readable:
         return "No photo could be read."
     if len(photos) < readable:
-        drawn = f"{_plural(len(photos), 'photo')} of {readable:,}, a fair draw."
+        drawn = f"{counted(len(photos), 'photo')} of {readable:,}, a fair draw."
     else:
-        drawn = f"All {_plural(len(photos), 'photo')}."
+        drawn = f"All {counted(len(photos), 'photo')}."
     grey = sum(1 for photo in photos if photo["trouble"])
-    missing = f" {_plural(grey, 'photo')} could not be shown: masks on grey." if grey else ""
+    missing = f" {counted(grey, 'photo')} could not be shown: masks on grey." if grey else ""
     return f"{drawn}{missing} Point at a mask for its scores, click a photo to see it large."
 
 
@@ -147,7 +148,7 @@ def _drops_note(tally: Tally) -> str:
     if not tally.proposals:
         return "Nothing was proposed."
     return (
-        f"{_plural(tally.proposals, 'proposal')} = {tally.masks:,} kept + "
+        f"{counted(tally.proposals, 'proposal')} = {tally.masks:,} kept + "
         f"{sum(tally.dropped.values()):,} dropped, each for one reason."
     )
 
@@ -158,7 +159,7 @@ def _failures_note(tally: Tally) -> str:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in tally.failure_kinds.most_common())
     more = tally.failed - len(tally.failures)
     beyond = f" The first {MAX_FAILURES_LISTED} of {tally.failed:,} are listed." if more else ""
-    return escape(f"{_plural(tally.failed, 'photo')}: {kinds}.{beyond}")
+    return escape(f"{counted(tally.failed, 'photo')}: {kinds}.{beyond}")
 
 
 def _failures(tally: Tally) -> str:
@@ -176,7 +177,3 @@ def _failures(tally: Tally) -> str:
 def _settings(settings: Iterable[tuple[str, str]]) -> str:
     rows = "".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in settings)
     return f'<div class="scroll settings"><table><tbody>{rows}</tbody></table></div>'
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -154,4 +154,4 @@ def _finish(session: TrainingSession, configuration: TrainingConfiguration, fold
     session.save()
     session.export(folder / CHECKPOINT_NAME, configuration.data_names)
     if draw_curves(folder) is None:
-        note("too few figures for curves: lower log.figures_every_steps for short runs")
+        note("no curves.png: the log holds too few figures (log.figures_every_steps)")

@@ -68,3 +68,8 @@ def test_a_terminal_gets_a_bar():
     with console.progress("writing", "photos", stream=stream) as meter:
         meter(3, 10, "5 masks")
     assert "writing" in stream.getvalue()
+
+
+def test_one_thing_is_not_told_as_several() -> None:
+    assert console.counted(1, "photo") == "1 photo"
+    assert console.counted(1204, "photo") == "1,204 photos"

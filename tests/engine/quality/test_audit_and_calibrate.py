@@ -96,7 +96,8 @@ def test_masks_that_nobody_was_shown_do_not_count_as_wrong(tmp_path: Path) -> No
     )
     kept, gone, _ = row.masks
     run = make_run(tmp_path / "run", [row])
-    corrected = make_run(tmp_path / "corrected", [make_row(ref=row.ref, masks=(kept,))])
+    people = make_row(ref=row.ref, stage="semi_automatic", masks=(kept,))
+    corrected = make_run(tmp_path / "corrected", [people])
 
     with pytest.raises(ConfigurationError, match="which of its masks people were shown"):
         list(pairs_with_corrections(run, corrected))
@@ -186,9 +187,16 @@ def test_the_commands_want_to_know_what_to_compare_with(tmp_path: Path) -> None:
     assert "1 masks of" in sampled.stdout
 
 
-def test_a_machines_own_masks_are_no_corrections(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", [make_row("a.png", masks=(make_mask(),))])
+@pytest.mark.parametrize("are_verified", [False, True])
+def test_a_machines_own_masks_are_no_corrections(tmp_path: Path, are_verified: bool) -> None:
+    row = make_row("a.png", masks=(make_mask(),))
+    run = make_run(tmp_path / "run", [row])
     sample_masks(run, str(tmp_path / "sample"), masks=1, seed=0)
+    if are_verified:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        mask_id = row.masks[0].mask_id
+        rejected = ReviewRecord(mask_id, row.ref.image_id, "reject", "ann", None, at)
+        write_reviews(Folder(run), 0, [rejected])
 
     with pytest.raises(ConfigurationError, match=r"which nobody corrected.*people's answers"):
         list(pairs_with_corrections(str(tmp_path / "sample"), run))
