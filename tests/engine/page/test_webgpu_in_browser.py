@@ -57,8 +57,9 @@ def test_the_graphics_cards_masks_are_the_processors(page):
     asked = (page, features, (400, 600), 512, PROMPTS)
     there, here = ask_worker(*asked, "webgpu"), ask_worker(*asked, "wasm")
     for (logits, iou), (expected, expected_iou) in zip(there, here, strict=True):
-        # A card adds in another order: what that costs grows with the logits themselves.
-        np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-2)
+        # A card adds in another order: what that costs grows with the terms, which are as large as
+        # the largest logits, also where they add up to little.
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
         assert np.mean((logits > 0) != (expected > 0)) < 1e-3
         np.testing.assert_allclose(iou, expected_iou, atol=1e-3)
 
