@@ -53,6 +53,16 @@ def in_order(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     )
 
 
+def crops_of(result: dict[str, Any]) -> str:
+    """What follows a network's name."""
+    return ", 2x2 crops" if result["crop_layers"] else ""
+
+
+def grid_of(result: dict[str, Any]) -> str:
+    """The grid's points, as `32x32`."""
+    return f"{result['points_per_side']}x{result['points_per_side']}"
+
+
 def _pixels(photo: str) -> int:
     height, width = photo.split("x")
     return int(height) * int(width)
@@ -72,6 +82,4 @@ def _draw(axes: Axes, row: int, result: dict[str, Any]) -> None:
 
 
 def _label(result: dict[str, Any]) -> str:
-    grid = result["points_per_side"]
-    crops = ", 2x2 crops" if result["crop_layers"] else ""
-    return f"{result['photo']}\n{result['model']}{crops}\n{grid}x{grid} points"
+    return f"{result['photo']}\n{result['model']}{crops_of(result)}\n{grid_of(result)} points"

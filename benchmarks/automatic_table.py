@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from automatic_plot import STEPS, in_order, plot
+from automatic_plot import STEPS, crops_of, grid_of, in_order, plot
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def _case(result: dict[str, Any]) -> str:
     cells = (
         result["photo"],
         _network(result),
-        _grid(result),
+        grid_of(result),
         f"{result['official_s']:.1f} s",
         f"{result['official_same_allocator_s']:.1f} s",
         f"{result['ours_s']:.1f} s",
@@ -64,15 +64,11 @@ def _case(result: dict[str, Any]) -> str:
 
 
 def _case_name(result: dict[str, Any]) -> str:
-    return f"{result['photo']} {_network(result)} {_grid(result)}"
+    return f"{result['photo']} {_network(result)} {grid_of(result)}"
 
 
 def _network(result: dict[str, Any]) -> str:
-    return f"`{result['model']}`{', 2x2 crops' if result['crop_layers'] else ''}"
-
-
-def _grid(result: dict[str, Any]) -> str:
-    return f"{result['points_per_side']}x{result['points_per_side']}"
+    return f"`{result['model']}`{crops_of(result)}"
 
 
 if __name__ == "__main__":

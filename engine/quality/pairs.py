@@ -109,7 +109,8 @@ def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:
     there are reviews, they tell what was shown; else the run has to be a sample, all of which was.
 
     Raises:
-        ConfigurationError: if nobody can say which masks were shown.
+        ConfigurationError: if nobody can say which masks were shown, or if no mask of `corrected`
+            has been with people.
     """
     shown = {review.mask_id for review in read_reviews(Folder(corrected))}
     if not shown and not _is_sample(run):

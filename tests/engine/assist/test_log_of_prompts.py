@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from engine.assist.progress import Harvest
 from engine.assist.settings import BackendSettings
 from engine.clicks.log import ClickEntry, ClickLog
@@ -34,10 +36,7 @@ def two_clicks(log: ClickLog, project: int, task: int, region: str) -> None:
 
 
 def test_clicks_and_seconds_come_from_the_log_of_prompts(tmp_path):
-    log = ClickLog(tmp_path / "clicks")
-    backend = BackendSettings(url="http://127.0.0.1:9090", click_log=str(log.folder))
-    run = AssistedRun(tmp_path, backend=backend)
-    _send_without_backend(run)
+    run, log = _sent_with_log(tmp_path)
     task, project = run.server.task_of("000.png"), next(iter(run.server.projects))
     clicked, drawn = make_region(LEFT), make_region(RIGHT)
     two_clicks(log, project, task, clicked["id"])
@@ -72,10 +71,7 @@ def test_a_log_of_prompts_that_is_not_there_or_empty_is_said(tmp_path, monkeypat
 
 
 def test_masks_collected_without_the_log_of_prompts_get_their_clicks_when_it_is_there(tmp_path):
-    log = ClickLog(tmp_path / "clicks")
-    backend = BackendSettings(url="http://127.0.0.1:9090", click_log=str(log.folder))
-    run = AssistedRun(tmp_path, backend=backend)
-    _send_without_backend(run)
+    run, log = _sent_with_log(tmp_path)
     task, project = run.server.task_of("000.png"), next(iter(run.server.projects))
     clicked = make_region(LEFT)
     run.server.annotate(task, [clicked], seconds=20.0)
@@ -89,6 +85,14 @@ def test_masks_collected_without_the_log_of_prompts_get_their_clicks_when_it_is_
     assert (run.collect().changed, run.collect().changed) == (1, 0)
     row = run.rows()["000.png"]
     assert (row.revision, row.masks[0].clicks, row.masks[0].seconds_from) == (1, 2, "clicks")
+
+
+def _sent_with_log(folder: Path) -> tuple[AssistedRun, ClickLog]:
+    log = ClickLog(folder / "clicks")
+    backend = BackendSettings(url="http://127.0.0.1:9090", click_log=str(log.folder))
+    run = AssistedRun(folder, backend=backend)
+    _send_without_backend(run)
+    return run, log
 
 
 def _send_without_backend(run: AssistedRun) -> None:
