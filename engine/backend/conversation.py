@@ -8,14 +8,17 @@ the clicks. That is why the backend needs no sessions and may be restarted at an
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.backend.bounded_cache import BoundedCache
 from engine.backend.labels import AUTO, PART, SUBPART, WHOLE
+from model.geometry import Geometry
 from model.prompts import POSITIVE, Prompt
 from model.segmenter import Embedding, PromptableSegmenter, Proposals
 from stages.cleanup import MaskPatch
@@ -128,8 +131,12 @@ class Interlocutor:
 
 def patch_of(answer: Answer, embedding: Embedding) -> MaskPatch | None:
     """The answer in the pixels of the upright photo, or None if no pixel is inside."""
-    found = Upsampler(embedding.geometry, stability_offset=0.0).upsample(answer.logits_hw)
-    return None if found is None else MaskPatch(found.inside_WH.T, found.left, found.top)
+    found = _upsampler(embedding.geometry).upsample(answer.logits_hw)
+    if found is None:
+        return None
+    # Masks go out row by row; OpenCV turns them block by block, which the cache likes.
+    inside_HW = cv2.transpose(found.inside_WH.view(np.uint8)).view(np.bool_)
+    return MaskPatch(inside_HW, found.left, found.top)
 
 
 def mask_of(answer: Answer, embedding: Embedding) -> NDArray[np.bool_]:
@@ -140,6 +147,11 @@ def mask_of(answer: Answer, embedding: Embedding) -> NDArray[np.bool_]:
         height, width = patch.inside_HW.shape
         mask_HW[patch.top : patch.top + height, patch.left : patch.left + width] = patch.inside_HW
     return mask_HW
+
+
+@functools.lru_cache(maxsize=64)
+def _upsampler(geometry: Geometry) -> Upsampler:
+    return Upsampler(geometry, stability_offset=0.0)
 
 
 def _choose(proposals: Proposals, granularity: str) -> int:

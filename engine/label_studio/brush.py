@@ -130,7 +130,15 @@ def _header_sizes() -> int:
 
 
 def _pack(numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Numbers of different sizes in bits, one after another, the highest bit first."""
+    """Numbers of up to 56 bits, one after another, the highest bit first.
+
+    Each is moved to its place in the 8 bytes that it begins in; no two share a bit, so adding up
+    what every byte gets puts the stream together.
+    """
     ends = np.cumsum(sizes)
-    bits_left = np.repeat(ends, sizes) - np.arange(ends[-1]) - 1
-    return np.packbits((np.repeat(numbers, sizes) >> bits_left & 1).astype(np.uint8))
+    first_byte, bit = np.divmod(ends - sizes, 8)
+    placed = numbers.astype(np.uint64) << (64 - bit - sizes).astype(np.uint64)
+    packed = np.zeros(int(ends[-1] + 7) // 8 + 7, np.uint8)
+    for place, shift in enumerate(range(56, -8, -8)):
+        np.add.at(packed, first_byte + place, (placed >> np.uint64(shift)).astype(np.uint8))
+    return packed[: (ends[-1] + 7) // 8]
