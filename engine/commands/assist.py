@@ -37,12 +37,11 @@ Collect again whenever you like: what did not change is not touched."""
 
 app = typer.Typer(no_args_is_help=True, help="People draw masks, with the model's help.")
 
-app.callback()(require_client)
-
 
 @app.command(epilog=_SEND_EPILOG)
 def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption = None) -> None:
     """Make the project in Label Studio and give it a task for each photo."""
+    require_client()
     from engine.assist.connection import connected
     from engine.assist.sending import send as send_photos
     from engine.assist.settings import read_assist_run
@@ -62,6 +61,7 @@ def collect(
     every: EveryOption = None,
 ) -> None:
     """Bring what people finished into shards."""
+    require_client()
     from engine.assist.collecting import collect as collect_answers
     from engine.assist.collecting import sent_run
     from engine.assist.connection import connected
@@ -91,6 +91,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Say how far the people are, and what was collected."""
+    require_client()
     from engine.assist.connection import connected
     from engine.assist.progress import server_progress
     from engine.assist.settings import read_assist_run

@@ -8,7 +8,9 @@ from model.errors import ConfigurationError
 
 
 def require_client() -> None:
-    """Checks what speaking to Label Studio needs; runs before each of its commands.
+    """Checks what speaking to Label Studio needs; the first line of each of its commands.
+
+    Not of their group: that one's callback runs before a command's `--help`, which needs nothing.
 
     Raises:
         ConfigurationError: if it is not installed.

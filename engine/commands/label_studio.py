@@ -31,8 +31,6 @@ app = typer.Typer(
     no_args_is_help=True, help="A Label Studio of your own on this machine; check any."
 )
 
-app.callback()(require_client)
-
 HomeOption = Annotated[
     str | None,
     typer.Option("--home", help="The server's folder. [~/.local/share/mask-engine/label-studio]"),
@@ -50,6 +48,7 @@ def up(
     The first start installs it into its own folder (1 GB, some minutes) unless it is there,
     makes its database and its credentials. Starting again leaves a running one alone.
     """
+    require_client()
     from engine.label_studio.home import Home
     from engine.label_studio.installation import find_program, install
     from engine.label_studio.server import start
@@ -77,6 +76,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether it runs, and where."""
+    require_client()
     from engine.label_studio.home import Home
     from engine.label_studio.server import state_of
 
@@ -92,6 +92,7 @@ def status(
 @app.command()
 def down(*, home: HomeOption = None) -> None:
     """Stop it; its data stays."""
+    require_client()
     from engine.label_studio.home import Home
     from engine.label_studio.server import stop
 
@@ -115,6 +116,7 @@ def check(
     Server, token, project, storage, a photo through the server, click backend, its credentials,
     its set-up, and one real click.
     """
+    require_client()
     from engine.assist.settings import ServerSettings
     from engine.commands.stage_runs import read_stage_run
     from engine.label_studio.check import walk

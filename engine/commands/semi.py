@@ -39,12 +39,11 @@ app = typer.Typer(
     no_args_is_help=True, help="A detector and the model begin each photo, people finish it."
 )
 
-app.callback()(require_client)
-
 
 @app.command(epilog=_SEND_EPILOG)
 def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption = None) -> None:
     """Find confident masks, and give people a task for each photo that begins with them."""
+    require_client()
     from engine.semi.settings import read_semi_run
     from engine.semi.stage import send as send_photos
 
@@ -69,6 +68,7 @@ def collect(
     every: EveryOption = None,
 ) -> None:
     """Bring what people left, moved, deleted and added into shards and reviews."""
+    require_client()
     from engine.semi.settings import read_semi_run
 
     run = read_semi_run(config, assignments(settings, url))
@@ -84,6 +84,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Say how far the people are, and what was collected."""
+    require_client()
     from engine.semi.settings import read_semi_run
     from engine.semi.stage import status as ask
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from engine.commands.extras import require_client
 from engine.commands.options import ConfigArgument, SetOption
 from engine.console import columns, note, progress, result
 from model.errors import ConfigurationError
@@ -94,6 +95,7 @@ def simulate(
 
 
 def _at_label_studio(config: str, truth: Path, settings: list[str]) -> None:
+    require_client()
     from engine.assist.connection import connected
     from engine.commands.stage_runs import read_stage_run
     from engine.configuration import build, parse_assignments

@@ -30,12 +30,11 @@ MOST_NAMED: Final = 20
 
 app = typer.Typer(no_args_is_help=True, help="People accept, reject or send back single masks.")
 
-app.callback()(require_client)
-
 
 @app.command(epilog=_SEND_EPILOG)
 def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption = None) -> None:
     """Draw the masks to be looked at, and give each a task."""
+    require_client()
     from engine.verify.settings import read_verify_run
     from engine.verify.stage import send as send_masks
 
@@ -53,6 +52,7 @@ def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption =
 @app.command(epilog=_COLLECT_EPILOG)
 def collect(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption = None) -> None:
     """Bring what people said into the run's reviews table."""
+    require_client()
     from engine.verify.settings import read_verify_run
     from engine.verify.stage import collect as collect_verdicts
 

@@ -74,10 +74,10 @@ def test_every_command_explains_itself_with_examples(command):
         assert f"mask-engine {' '.join(command)}" in outcome.stdout
 
 
-def test_help_loads_neither_torch_nor_beam():
+def test_help_loads_nothing_heavy_and_nothing_of_an_extra():
     code = (
         "import sys; from engine.cli import app; app(['--help'], standalone_mode=False);"
-        "heavy = {'torch', 'apache_beam', 'pyarrow', 'PIL'} & set(sys.modules);"
+        "heavy = {'torch', 'apache_beam', 'pyarrow', 'PIL', 'httpx'} & set(sys.modules);"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
