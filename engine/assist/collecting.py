@@ -131,17 +131,27 @@ def _log_warning(settings: AssistRun, unlogged: int) -> str:
 def sent_run(
     settings: AssistRun, studio: LabelStudio
 ) -> tuple[CollectedRun, int, dict[str, SentPhoto]]:
-    """The run, its project and the photos that were sent.
+    """The run, its project and the photos that were to be sent.
+
+    Raises:
+        ConfigurationError: if nothing was sent yet.
+    """
+    project, sent = sent_tasks(settings, studio)
+    return open_run(settings, next(iter(sent.values())).ref.source), project, sent
+
+
+def sent_tasks(settings: AssistRun, studio: LabelStudio) -> tuple[int, dict[str, SentPhoto]]:
+    """The project, and the photos that were to be sent: the confirmed ones had a task there.
 
     Raises:
         ConfigurationError: if nothing was sent yet.
     """
     folder = Folder(settings.out)
     sent = read_sent(folder)
-    project = find_project(studio, settings, folder)
-    if project is None or not sent:
+    project = find_project(studio, settings, folder) if sent else None
+    if project is None:
         raise _nothing_sent(settings)
-    return open_run(settings, next(iter(sent.values())).ref.source), project, sent
+    return project, sent
 
 
 def _nothing_sent(settings: AssistRun) -> ConfigurationError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,8 +13,9 @@ from engine.assist.connection import Connection
 from engine.assist.rows import drawn_by_each, mean_agreements
 from engine.assist.settings import SLOW_SECONDS, AssistRun
 from engine.backend.labels import IMAGE_ID_KEY
+from engine.label_studio.client import LabelStudio
 from engine.label_studio.labelling_config import mask_labels
-from pipelines.answers import kept_answers, read_answers
+from pipelines.answers import SentPhoto, kept_answers, read_answers
 from pipelines.collect import CollectedRun
 from pipelines.row_lookup import RowLookup
 from pipelines.shards import read_rows
@@ -28,18 +29,22 @@ class ServerProgress:
     """How far the people are, as the server says.
 
     Attributes:
-        sent: photos that were sent.
-        there: of these, tasks on the server.
+        chosen: photos (or masks, to be verified) that are to have a task.
+        sent: of these, those whose task was seen on the server, now or before.
+        there: of these, tasks on the server now.
         begun: tasks that at least one person did.
         finished: tasks that enough people did.
+        waiting: tasks on the server that are not finished.
         skipped: tasks that somebody skipped.
-        collected: photos that have a row.
+        collected: photos that have a row (masks that have a review).
     """
 
+    chosen: int
     sent: int
     there: int
     begun: int
     finished: int
+    waiting: int
     skipped: int
     collected: int
 
@@ -112,26 +117,40 @@ def server_progress(settings: AssistRun, connection: Connection) -> ServerProgre
     Raises:
         ConfigurationError: if nothing was sent yet.
     """
-    run, project, sent = sent_run(settings, connection.studio)
+    run, project, chosen = sent_run(settings, connection.studio)
+    counts = task_counts(settings, connection.studio, project, chosen)
+    return ServerProgress(**counts, collected=run.plan.photos)
+
+
+def task_counts(
+    settings: AssistRun, studio: LabelStudio, project: int, chosen: Mapping[str, SentPhoto]
+) -> dict[str, int]:
+    """What a list of the project's tasks says: all of `ServerProgress` but what was collected.
+
+    That a photo was to be sent says nothing: sending may have broken off. Those of which the server
+    has, or had, a task were.
+    """
+    sent = {image for image, photo in chosen.items() if photo.confirmed}
     there: set[str] = set()
     counts: Counter[str] = Counter()
-    for task in connection.studio.tasks(project):
+    for task in studio.tasks(project):
         image = str(task["data"].get(IMAGE_ID_KEY))
-        if image not in sent or image in there:
+        if image not in chosen or image in there:
             continue
         there.add(image)
         done = task["total_annotations"] + task["cancelled_annotations"]
         counts["begun"] += done > 0
         counts["finished"] += done >= settings.annotators
         counts["skipped"] += task["cancelled_annotations"] > 0
-    return ServerProgress(
-        sent=len(sent),
-        there=len(there),
-        begun=counts["begun"],
-        finished=counts["finished"],
-        skipped=counts["skipped"],
-        collected=run.plan.photos,
-    )
+    return {
+        "chosen": len(chosen),
+        "sent": len(sent | there),
+        "there": len(there),
+        "begun": counts["begun"],
+        "finished": counts["finished"],
+        "waiting": len(there) - counts["finished"],
+        "skipped": counts["skipped"],
+    }
 
 
 def harvest(settings: AssistRun, run: CollectedRun) -> Harvest:

@@ -99,4 +99,4 @@ def status(
     run = read_assist_run(config, assignments(settings, url))
     with connected(run.server) as connection:
         now = server_progress(run, connection)
-    tell_status(now, as_json=as_json)
+    tell_status(now, f"mask-engine assist send {config}", as_json=as_json)

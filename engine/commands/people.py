@@ -51,15 +51,16 @@ def tell_sent(sent: Sent, then: str) -> None:
     result(f"Then collect:    {then}")
 
 
-def tell_status(now: ServerProgress, *, as_json: bool) -> None:
-    """Says how far the people are."""
+def tell_status(now: ServerProgress, send: str, *, as_json: bool) -> None:
+    """Says how far the people are, and what to do where sending broke off."""
     fields = asdict(now)
     if as_json:
         result(json.dumps(fields))
         return
-    rows = [(name.replace("_", " "), f"{value:,}") for name, value in fields.items()]
-    for line in columns(rows, indent=0):
+    for line in columns([(name, f"{value:,}") for name, value in fields.items()], indent=0):
         result(line)
+    if now.sent < now.chosen:
+        result(f"\n{now.chosen - now.sent:,} were never sent; to go on:  {send}")
 
 
 def collected_lines(found: Collected, counted: Harvest) -> list[str]:

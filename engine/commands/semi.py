@@ -88,7 +88,8 @@ def status(
     from engine.semi.settings import read_semi_run
     from engine.semi.stage import status as ask
 
-    tell_status(ask(read_semi_run(config, assignments(settings, url))), as_json=as_json)
+    now = ask(read_semi_run(config, assignments(settings, url)))
+    tell_status(now, f"mask-engine semi send {config}", as_json=as_json)
 
 
 def _collect_once(run: SemiRun) -> None:

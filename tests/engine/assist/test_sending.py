@@ -5,7 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from engine.assist import importing
 from engine.assist.connection import Connection
+from engine.assist.progress import server_progress
 from engine.assist.sending import send
 from engine.label_studio.errors import ServerRefusedError, ServerUnavailableError
 from model.errors import ConfigurationError
@@ -62,19 +64,40 @@ def test_an_import_whose_answer_is_lost_doubles_nothing(tmp_path):
     assert len(run.server.all_tasks) == 4
 
 
-def test_a_server_that_dies_in_the_middle_is_gone_on_with(tmp_path):
+def test_a_server_that_dies_in_the_middle_is_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "TASKS_AN_IMPORT", 3)
+    run = AssistedRun(tmp_path)
+
+    def refuse_the_second(request):
+        if imports(request) and run.server.all_tasks:
+            raise httpx.ConnectError("refused")
+
+    run.server.before = refuse_the_second
+    with pytest.raises(ServerUnavailableError, match="cannot be reached"):
+        run.send()
+    now = server_progress(run.settings, run.connection())
+    assert (now.chosen, now.sent, now.there, now.waiting) == (4, 3, 3, 3)
+    run.server.before = lambda request: None
+    assert run.send().added == 1
+    assert (len(run.server.all_tasks), len(run.server.projects)) == (4, 1)
+
+
+def test_what_was_sent_is_what_the_server_took_whatever_becomes_of_it_there(tmp_path):
     run = AssistedRun(tmp_path)
 
     def refuse(request):
-        if imports(request):
-            raise httpx.ConnectError("refused")
+        return httpx.Response(400, json={"detail": "no"}) if imports(request) else None
 
     run.server.before = refuse
-    with pytest.raises(ServerUnavailableError, match="cannot be reached"):
+    with pytest.raises(ServerRefusedError, match="no"):
         run.send()
+    now = server_progress(run.settings, run.connection())
+    assert (now.chosen, now.sent, now.there) == (4, 0, 0)
     run.server.before = lambda request: None
-    assert run.send().added == 4
-    assert (len(run.server.all_tasks), len(run.server.projects)) == (4, 1)
+    run.send()
+    del run.server.all_tasks[run.server.task_of("000.png")]
+    now = server_progress(run.settings, run.connection())
+    assert (now.chosen, now.sent, now.there) == (4, 4, 3)
 
 
 def test_a_project_whose_making_was_never_answered_is_found_again(tmp_path):
