@@ -7,8 +7,14 @@ from typing import Final
 import typer
 
 from engine.commands.extras import require_client
-from engine.commands.options import ConfigArgument, SetOption, UrlOption, assignments
-from engine.commands.people import tell_sent
+from engine.commands.options import (
+    ConfigArgument,
+    JsonOption,
+    SetOption,
+    UrlOption,
+    assignments,
+)
+from engine.commands.people import tell_sent, tell_status
 from engine.console import columns, progress, result
 
 _SEND_EPILOG: Final = """[bold]Examples[/bold]
@@ -71,3 +77,20 @@ def collect(config: ConfigArgument, *, settings: SetOption = None, url: UrlOptio
     for problem in found.problems:
         result(f"of no use: {problem}")
     result(f"\nThey are rows of {run.run.rstrip('/')}/reviews/")
+
+
+@app.command()
+def status(
+    config: ConfigArgument,
+    *,
+    settings: SetOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far the people are, and what they said of the masks that were collected."""
+    require_client()
+    from engine.verify.progress import status as ask
+    from engine.verify.settings import read_verify_run
+
+    now = ask(read_verify_run(config, assignments(settings, url)))
+    tell_status(now, f"mask-engine verify send {config}", as_json=as_json)

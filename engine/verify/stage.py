@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from PIL import Image
 
-from engine.assist.connection import Connection, connection_of, find_project
+from engine.assist.collecting import sent_tasks
+from engine.assist.connection import Connection, connection_of
 from engine.assist.sending import Sent
 from engine.assist.sending import send as send_tasks
 from engine.assist.task_content import who_made
+from engine.backend.labels import IMAGE_ID_KEY
 from engine.label_studio.labelling_config import PATH_KEY
 from engine.verify.choosing import Chosen, choose
 from engine.verify.chosen_file import read_chosen, write_chosen
@@ -22,7 +24,6 @@ from engine.verify.labelling import VERDICT_CONTROL
 from engine.verify.pictures import picture_of
 from engine.verify.settings import VerifyRun
 from model.errors import ConfigurationError, RecordError
-from pipelines.answers import read_sent
 from pipelines.reading import read_photo
 from pipelines.reviews import append_reviews, read_reviews
 from pipelines.row_lookup import RowLookup
@@ -53,7 +54,7 @@ class Verified:
     """What a collection found.
 
     Attributes:
-        sent: masks that were sent.
+        sent: masks whose task is, or was, on the server.
         finished: of these, looked at.
         skipped: of these, refused by whoever looked.
         added: reviews that are new.
@@ -117,24 +118,22 @@ def collect(
         ConfigurationError: if nothing was sent yet, or it was of another run.
         ServerUnavailableError: if the server goes away; collecting again goes on.
     """
-    tasks, out = settings.tasks(), Folder(settings.out)
-    chosen = {mask.mask_id: mask for mask in read_chosen(out, settings)}
-    found = Verified(sent=len(read_sent(Folder(tasks.out))))
+    chosen = {mask.mask_id: mask for mask in read_chosen(Folder(settings.out), settings)}
+    found = Verified()
     reviews: list[ReviewRecord] = []
     with connection_of(settings.server, connection) as server:
-        project = find_project(server.studio, tasks, Folder(tasks.out)) if chosen else None
-        if project is None:
-            raise ConfigurationError(
-                f"{settings.out}: nothing was sent yet. `mask-engine verify send` comes first."
-            )
+        project, sent = sent_tasks(settings.tasks(), server.studio)
+        seen = {image for image, picture in sent.items() if picture.confirmed}
         for place, task in enumerate(server.studio.tasks(project), start=1):
-            told(place, found.sent, "looking")
+            told(min(place, len(sent)), len(sent), "looking")
+            seen |= {str(task["data"].get(IMAGE_ID_KEY))} & sent.keys()
             if task["cancelled_annotations"] and not task["total_annotations"]:
                 found.skipped += 1
             if task["total_annotations"]:
                 found.finished += 1
                 full = server.studio.task(task["id"])
                 reviews += _reviews_of(full, chosen, found)
+    found.sent = len(seen)
     found.added = append_reviews(Folder(settings.run), reviews)
     found.verdicts = Counter(review.verdict for review in reviews)
     return found

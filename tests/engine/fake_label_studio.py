@@ -62,6 +62,7 @@ class FakeLabelStudio:
         by: str = "ann@example.com",
         seconds: float = 10.0,
         skipped: bool = False,
+        at: str = "2026-01-01T10:00:00Z",
     ) -> int:
         """What happens when somebody submits, or skips."""
         annotation = next(self._ids)
@@ -73,7 +74,7 @@ class FakeLabelStudio:
                 "completed_by": {"id": 1, "email": by},
                 "lead_time": seconds,
                 "was_cancelled": skipped,
-                "updated_at": "2026-01-01T10:00:00Z",
+                "updated_at": at,
             }
         )
         self._touch(task)

@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from engine.assist.connection import Connection
+from engine.label_studio.errors import ServerRefusedError
 from engine.label_studio.home import Home
-from engine.verify import stage
+from engine.verify import progress, stage
 from engine.verify.choosing import choose
 from engine.verify.pictures import LINE_RGB, SIDE_PX, picture_of
 from engine.verify.settings import VerifyRun, read_verify_run
@@ -43,6 +45,9 @@ class Verifying:
 
     def collect(self):
         return stage.collect(self.settings, connection=self.connection)
+
+    def status(self):
+        return progress.status(self.settings, connection=self.connection)
 
     def judge(self, place: int, verdict: str, **fields: Any) -> None:
         region = {"from_name": "verdict", "type": "choices", "value": {"choices": [verdict]}}
@@ -168,6 +173,40 @@ def test_a_skipped_mask_is_counted_and_its_verdict_does_not_count(tmp_path, phot
     found = verifying.collect()
     assert (found.skipped, found.finished, found.added) == (1, 1, 1)
     assert found.verdicts == {"reject": 1}
+
+
+def test_status_says_how_far_the_people_are_and_what_they_said(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows, most=4)
+    with pytest.raises(ConfigurationError, match="`mask-engine verify send` comes first"):
+        verifying.status()
+    verifying.send()
+    verifying.judge(0, "reject")
+    verifying.judge(1, "accept")
+    verifying.server.annotate(sorted(verifying.server.all_tasks)[2], [], skipped=True)
+    verifying.collect()
+    task = verifying.server.all_tasks[sorted(verifying.server.all_tasks)[0]]
+    task["annotations"].clear()  # ann looks again
+    verifying.judge(0, "fix", at="2026-01-02T10:00:00Z")
+    now = verifying.status()
+    assert (now.chosen, now.sent, now.there, now.begun) == (4, 4, 4, 3)
+    assert (now.finished, now.waiting, now.skipped, now.collected) == (3, 1, 1, 2)
+    assert (now.accept, now.reject, now.fix) == (1, 1, 0)  # as it was collected
+    verifying.collect()
+    now = verifying.status()
+    assert (now.collected, now.accept, now.reject, now.fix) == (2, 1, 0, 1)
+
+
+def test_masks_that_the_server_never_took_do_not_count_as_sent(tmp_path, photo_rows):
+    verifying = Verifying(tmp_path, photo_rows, most=4)
+
+    def refuse(request):
+        return httpx.Response(400) if request.url.path.endswith("/import") else None
+
+    verifying.server.before = refuse
+    with pytest.raises(ServerRefusedError):
+        verifying.send()
+    assert (verifying.status().chosen, verifying.status().sent) == (4, 0)
+    assert verifying.collect().sent == 0
 
 
 def test_what_cannot_work_is_said_before_anything_is_sent(tmp_path, photo_rows):
