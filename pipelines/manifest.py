@@ -84,7 +84,7 @@ def read_manifest(run: Folder) -> Manifest | None:
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigurationError(
             f"{run.address}/{MANIFEST_FILE}: not a manifest that this version of mask-engine "
-            f"wrote ({where}: {first['msg']}). Nothing was touched; give another --out, or use "
+            f"wrote ({where}: {first['msg']}). Nothing was touched; give another `out`, or use "
             "the version that began the run."
         ) from error
 
@@ -110,7 +110,7 @@ def refuse_changes(run: Folder, begun: Manifest, now: Mapping[str, Any]) -> None
     if (stage := _shown(was, STAGE_KEY)) != (now_stage := _shown(becomes, STAGE_KEY)):
         raise ConfigurationError(
             f"{run.address}: holds a run of another kind: its stage was {stage}, now {now_stage}. "
-            "Nothing was started; give another --out."
+            "Nothing was started; give another `out`."
         )
     changes = [
         f"{key.removeprefix('configuration.')} was {_shown(was, key)}, now {_shown(becomes, key)}"
@@ -121,7 +121,7 @@ def refuse_changes(run: Folder, begun: Manifest, now: Mapping[str, Any]) -> None
         raise ConfigurationError(
             f"{run.address}: this run was begun differently: {'; '.join(changes)}. Masks made in "
             "two ways do not belong in one data set, so nothing was started. Give the old values "
-            "to go on, or another --out to begin anew."
+            "to go on, or another `out` to begin anew."
         )
 
 

@@ -99,7 +99,7 @@ def refuse_foreign(run: Folder) -> None:
     """Raises ConfigurationError if the folder is a file, or holds something else than a run."""
     if run.exists() and run.filesystem.isfile(run.root):
         raise ConfigurationError(
-            f"{run.address}: is a file, and a run needs a folder. Give another --out."
+            f"{run.address}: is a file, and a run needs a folder. Give another `out`."
         )
     names = set(run.names())
     if MANIFEST_FILE in names or names <= _BEFORE_THE_MANIFEST:
@@ -107,7 +107,7 @@ def refuse_foreign(run: Folder) -> None:
     some = ", ".join(sorted(names - _BEFORE_THE_MANIFEST)[:3])
     raise ConfigurationError(
         f"{run.address}: holds other things ({some}) and no {MANIFEST_FILE}, so it is not a run's "
-        "folder. Nothing was written; give an empty folder, or a new one, as --out."
+        "folder. Nothing was written; give an empty folder, or a new one, as `out`."
     )
 
 
@@ -126,5 +126,5 @@ def _probe(run: Folder) -> None:
 def _unwritable(address: str, error: OSError) -> str:
     return (
         f"{address}: cannot be written ({type(error).__name__}: {error}). Nothing was started; "
-        "give another --out, or the right to write there."
+        "give another `out`, or the right to write there."
     )

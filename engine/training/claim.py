@@ -49,7 +49,7 @@ def claim_folder(
         besides = f" (only {', '.join(sorted(may_change))} may change)" if may_change else ""
         raise ConfigurationError(
             f"{folder} holds a {what} of another configuration ({', '.join(refused)} differ): "
-            f"give another --out, or the configuration it was started with{besides}"
+            f"give another `out`, or the configuration it was started with{besides}"
         )
     return changes
 

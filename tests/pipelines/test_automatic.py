@@ -130,7 +130,7 @@ def test_a_changed_setting_is_refused_by_name_on_resume(
     with pytest.raises(ConfigurationError) as refused:
         run_quickly(photos, tmp_path / "run", **changed)
     assert named in str(refused.value)
-    assert "another --out" in str(refused.value)
+    assert "another `out`" in str(refused.value)
 
 
 def test_another_model_is_refused_on_resume(tmp_path: Path) -> None:
