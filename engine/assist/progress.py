@@ -10,6 +10,7 @@ from typing import Final
 from engine.assist.answer_content import SKIPPED, Content
 from engine.assist.collecting import sent_run
 from engine.assist.connection import Connection
+from engine.assist.drawn_masks import CORRECTED, REJECTED
 from engine.assist.rows import drawn_by_each, mean_agreements
 from engine.assist.settings import SLOW_SECONDS, AssistRun
 from engine.backend.labels import IMAGE_ID_KEY
@@ -22,6 +23,8 @@ from pipelines.shards import read_rows
 from stages.records import ImageRow
 
 MOST_PROBLEMS: Final = 20
+# What people are asked for where a task begins with masks: their reviews count it.
+_VERDICTS: Final = frozenset({REJECTED, CORRECTED})
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class Harvest:
             self.seconds += mask.seconds or 0.0
             self.clicks += mask.clicks or 0
         for reason, count in row.dropped.items():
-            self._say(f"{row.ref.path}: {count} dropped ({reason})")
+            if reason not in _VERDICTS:
+                self._say(f"{row.ref.path}: {count} dropped ({reason})")
 
     def _add_error(self, row: ImageRow) -> None:
         if row.error is None or row.error.type == SKIPPED:

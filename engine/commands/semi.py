@@ -57,6 +57,9 @@ def send(config: ConfigArgument, *, settings: SetOption = None, url: UrlOption =
             run, proposing=proposing, told=lambda done, total: meter(done, total, "sending")
         )
     tell_sent(sent, f"mask-engine semi collect {config}")
+    result(f"They begin with: {sent.proposed:,} masks (mask-engine report {run.proposals})")
+    if not sent.proposed:
+        result("The detector found nothing: lower parameters.min_box_score, or train it on more.")
 
 
 @app.command(epilog=_COLLECT_EPILOG)

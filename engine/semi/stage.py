@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from engine.assist.collecting import Collected
@@ -24,6 +25,17 @@ from stages import rle
 from stages.records import ImageRef, MaskRecord
 
 
+@dataclass(frozen=True)
+class SentPrefilled(Sent):
+    """What sending did.
+
+    Attributes:
+        proposed: masks that tasks begin with, those sent before too.
+    """
+
+    proposed: int
+
+
 def send(
     settings: SemiRun,
     *,
@@ -31,7 +43,7 @@ def send(
     model: Callable[[], ProposingModel] | None = None,
     proposing: ProgressCallback = ignore_progress,
     told: Told = lambda done, total: None,
-) -> Sent:
+) -> SentPrefilled:
     """Proposes masks for every photo, and gives each a task that begins with them.
 
     Args:
@@ -49,11 +61,14 @@ def send(
     with connection_of(settings.server, connection) as server:
         refs = list_photos(settings.source, name=settings.source_name)
         open_run(settings, refs[0].source)
-        propose(settings, model or (lambda: load_model(settings)), append=True, progress=proposing)
+        made = propose(
+            settings, model or (lambda: load_model(settings)), append=True, progress=proposing
+        )
         kept = RowLookup(Folder(settings.proposals))
-        return send_photos(
+        sent = send_photos(
             settings, server, told=told, prefill=lambda ref: prediction_of(kept, ref)
         )
+        return SentPrefilled(**vars(sent), proposed=made.masks)
 
 
 def collect(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.assist.collecting import sent_run
 from engine.assist.connection import Connection
-from engine.assist.sending import Sent
+from engine.assist.progress import harvest
 from engine.label_studio.home import Home
 from engine.rounds.data_set import rejected
 from engine.semi import stage
@@ -62,7 +63,7 @@ class PrefilledRun:
         parameters = SemiAutomaticParameters(min_predicted_iou=0.7, min_stability=0.5)
         return ProposingModel(DiscSegmenter(), FixedBoxes(*self.boxes), parameters)
 
-    def send(self) -> Sent:
+    def send(self) -> stage.SentPrefilled:
         return stage.send(self.settings, connection=self.connection, model=self.model)
 
     def collect(self):
@@ -85,7 +86,7 @@ class PrefilledRun:
 
 def test_what_nobody_touched_comes_back_as_the_very_mask_that_was_proposed(tmp_path):
     run = PrefilledRun(tmp_path)
-    run.send()
+    assert [run.send().proposed, run.send().proposed] == [4, 4]
     regions = run.began_with("0.png")
     run.server.annotate(run.server.task_of("0.png"), [*regions, make_exhaustive()])
     run.collect()
@@ -122,6 +123,8 @@ def test_moved_deleted_and_added_masks_are_told_apart(tmp_path):
     assert {mask.seconds for mask in row.masks} == {10.0}  # the task's time, shared out
     assert dict(row.dropped) == {"corrected": 1, "rejected": 1}
     assert run.verdicts() == {proposed[0].mask_id: "fix", proposed[1].mask_id: "reject"}
+    counted = harvest(run.settings, sent_run(run.settings, run.connection.studio)[0])
+    assert counted.problems == []  # it is what people were asked for
 
 
 def test_a_correction_put_back_is_the_proposed_mask_again(tmp_path):
