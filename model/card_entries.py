@@ -1,62 +1,48 @@
 """What a checkpoint's card says of its data, its making and its results, entry by entry. No torch.
 
-Entries are plain data: what is not known is None or empty, never guessed.
+Entries are plain data: what is not known is None or empty, never guessed. Those that people may
+write (docs/starter-card.yaml) are checked by the class itself, results come from commands alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_STRICT: Final = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """Data that a checkpoint was trained on, as its licence asks to have it told.
+class DataSet(BaseModel):
+    """Data that a checkpoint was trained on, as its licence asks to have it told."""
 
-    Attributes:
-        name: with its version or part.
-        licence: of photos and of masks, where they differ.
-        attribution: whom to name, and what to cite.
-        used: how much of it, and for what.
-    """
+    model_config = _STRICT
 
-    name: str
-    licence: str
-    attribution: str = ""
-    used: str = ""
-
-    def __post_init__(self) -> None:
-        if not (self.name and self.licence):
-            raise ValueError(f"data set {self.name!r} with licence {self.licence!r}: name both")
+    name: str = Field(min_length=1, description="with its version or part")
+    licence: str = Field(min_length=1, description="of photos and of masks, where they differ")
+    attribution: str = Field(default="", description="whom to name, and what to cite")
+    used: str = Field(default="", description="how much of it, and for what")
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """One run of the chain that made a checkpoint.
+class TrainingRun(BaseModel):
+    """One run of the chain that made a checkpoint."""
 
-    Attributes:
-        configuration: file of the project that makes it again.
-        steps: optimiser steps done.
-        pictures: drawn in them, by all processes.
-        side_px: of the pictures.
-        hours: of the clock, or None where nobody kept them.
-        purpose: what it was for.
-    """
+    model_config = _STRICT
 
-    configuration: str
-    steps: int
-    pictures: int
-    side_px: int
-    hours: float | None = None
-    purpose: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "pictures", "side_px", "hours"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"{self.configuration}: {name} is {value}, expected 0 or more")
+    configuration: str = Field(min_length=1, description="file that makes it again")
+    steps: int = Field(ge=0, description="optimiser steps done")
+    pictures: int = Field(ge=0, description="drawn in them, by all processes")
+    side_px: int = Field(gt=0, description="of the pictures")
+    hours: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="of the clock, or null where nobody kept them",
+    )
+    purpose: str = Field(default="", description="what it was for")
 
 
 @dataclass(frozen=True)
@@ -91,4 +77,4 @@ def as_json(entry: DataSet | TrainingRun | Result) -> dict[str, Any]:
             "figures": figures,
             "baselines": baselines,
         }
-    return asdict(entry)
+    return entry.model_dump()

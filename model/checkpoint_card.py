@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from model.card_entries import DataSet, Result, TrainingRun, as_json
 from model.errors import CheckpointError
 
@@ -89,9 +91,17 @@ def card_from_header(header: Mapping[str, str], path: str) -> CheckpointCard:
         return _parse(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(
-            f"{path} has a card that cannot be read ({error}): written by a newer version of "
-            "mask-engine, or damaged; update mask-engine or get the file again"
+            f"{path} has a card that cannot be read ({_reason(error)}): written by a newer version "
+            "of mask-engine, or damaged; update mask-engine or get the file again"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """In one line, also where pydantic has more to say."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return f"{error.title} {'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _parse(card: dict[str, Any]) -> CheckpointCard:

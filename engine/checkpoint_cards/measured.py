@@ -46,7 +46,9 @@ def read_run(option: str) -> TrainingRun:
             f"{folder / CONFIGURATION_NAME}: no training run's configuration ({error!r} is missing)"
         ) from None
     hours = round(seconds / _SECONDS_AN_HOUR, 2)
-    return TrainingRun(name, done, int(pictures), side_px, hours)
+    return TrainingRun(
+        configuration=name, steps=done, pictures=int(pictures), side_px=side_px, hours=hours
+    )
 
 
 def read_result(option: str, model_id: str) -> Result:

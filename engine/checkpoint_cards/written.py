@@ -1,4 +1,7 @@
-"""The part of a checkpoint's card that people write: a YAML file with exactly these keys."""
+"""The part of a checkpoint's card that people write: a YAML file with exactly these keys.
+
+Entries are the card's own; runs whose folders are there go by --run instead.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,6 @@ from model.card_entries import DataSet, TrainingRun
 from model.checkpoint_card import Thresholds
 
 STRICT = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class WrittenDataSet(BaseModel):
-    """Data that the checkpoint was trained on."""
-
-    model_config = STRICT
-
-    name: str = Field(min_length=1, description="with its version or part")
-    licence: str = Field(min_length=1, description="of photos and masks, where they differ")
-    attribution: str = Field(default="", description="whom to name, what to cite")
-    used: str = Field(default="", description="how much of it, and for what")
-
-
-class WrittenRun(BaseModel):
-    """A run of the chain whose folder is gone; those that are there go by --run."""
-
-    model_config = STRICT
-
-    configuration: str = Field(min_length=1, description="file that makes it again")
-    steps: int = Field(ge=0)
-    pictures: int = Field(ge=0, description="in all steps, of all processes")
-    side_px: int = Field(gt=0, description="of the pictures")
-    hours: float | None = Field(default=None, ge=0, strict=False, description="of the clock")
-    purpose: str = ""
 
 
 class WrittenThresholds(BaseModel):
@@ -49,8 +28,8 @@ class WrittenCard(BaseModel):
 
     model_config = STRICT
 
-    data: tuple[WrittenDataSet, ...] | None = Field(default=None, strict=False)
-    recipe: tuple[WrittenRun, ...] | None = Field(default=None, strict=False)
+    data: tuple[DataSet, ...] | None = Field(default=None, strict=False)
+    recipe: tuple[TrainingRun, ...] | None = Field(default=None, strict=False)
     limits: tuple[str, ...] | None = Field(default=None, strict=False)
     thresholds: WrittenThresholds | None = None
     notes: str | None = None
@@ -69,10 +48,10 @@ def changes_of(written: WrittenCard) -> dict[str, object]:
     """Fields of the card that the file gives, by name."""
     changes: dict[str, object] = {}
     if written.data is not None:
-        changes["data_sets"] = tuple(DataSet(**entry.model_dump()) for entry in written.data)
+        changes["data_sets"] = written.data
         changes["data"] = tuple(entry.name for entry in written.data)
     if written.recipe is not None:
-        changes["recipe"] = tuple(TrainingRun(**run.model_dump()) for run in written.recipe)
+        changes["recipe"] = written.recipe
     if written.limits is not None:
         changes["limits"] = written.limits
     if written.thresholds is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from model.card_entries import DataSet, Result, TrainingRun
 from model.checkpoint_card import HEADER_KEY, CheckpointCard, Thresholds, card_from_header
 from model.checkpoints import load_checkpoint, read_card, save_checkpoint, update_card
+from model.errors import CheckpointError
 from model.network.architectures import build_sam
 from model.network.sam import Sam
 from model.weights_id import weights_id
@@ -89,12 +90,16 @@ def test_a_card_without_the_newer_entries_is_read_as_having_none() -> None:
     assert card == CheckpointCard("tiny", "0" * 16, notes="old")
 
 
+def training_run(hours: float) -> TrainingRun:
+    return TrainingRun(configuration="a.yaml", steps=5, pictures=20, side_px=64, hours=hours)
+
+
 def test_entries_of_a_card_are_read_back_as_they_were_written() -> None:
     card = CheckpointCard(
         "tiny",
         "0" * 16,
-        data_sets=(DataSet("boxes", "CC0"),),
-        recipe=(TrainingRun("a.yaml", 5, 20, 64, hours=0.5),),
+        data_sets=(DataSet(name="boxes", licence="CC0"),),
+        recipe=(training_run(hours=0.5),),
         results=(Result("boxes", 7, {"miou_1": 0.4}, {"grabcut": 0.3}),),
         limits=("Finds boxes only.",),
     )
@@ -104,14 +109,21 @@ def test_entries_of_a_card_are_read_back_as_they_were_written() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: DataSet("boxes", ""), "with licence '': name both"),
-        (lambda: TrainingRun("a.yaml", 1, 1, 1, hours=float("nan")), "hours is nan, expected 0 or"),
+        (lambda: DataSet(name="boxes", licence=""), "licence\n.*at least 1 character"),
+        (lambda: training_run(hours=float("nan")), "hours\n.*a finite number"),
         (lambda: Result("boxes", 1, {"miou_1": float("nan")}, {}), "boxes: miou_1 is nan"),
     ],
 )
 def test_entries_that_tell_nothing_are_refused(make: Callable[[], object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_a_card_with_an_entry_that_is_not_known_is_refused_in_one_line() -> None:
+    header = CheckpointCard("tiny", "0" * 16, recipe=(training_run(hours=1.0),)).to_header()
+    newer = header[HEADER_KEY].replace("hours", "watts")
+    with pytest.raises(CheckpointError, match=r"read \(TrainingRun watts: [^\n]*\): written by"):
+        card_from_header({HEADER_KEY: newer}, "a.safetensors")
 
 
 def test_reading_a_card_builds_no_network(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

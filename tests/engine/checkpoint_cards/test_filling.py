@@ -41,6 +41,14 @@ def run_folder(folder: Path) -> Path:
     return folder
 
 
+def training_run(
+    configuration: str, *, steps: int, pictures: int, hours: float | None = None
+) -> TrainingRun:
+    return TrainingRun(
+        configuration=configuration, steps=steps, pictures=pictures, side_px=64, hours=hours
+    )
+
+
 def evaluation(path: Path, model_id: str) -> Path:
     document = {
         "model_id": model_id,
@@ -69,11 +77,11 @@ def test_one_command_fills_the_card_from_text_runs_and_evaluations(
     assert card.model_id == before.model_id
     assert (card.data, card.data_sets) == (
         ("boxes",),
-        (DataSet("boxes", "CC0", "nobody", "3 pictures"),),
+        (DataSet(name="boxes", licence="CC0", attribution="nobody", used="3 pictures"),),
     )
     assert card.recipe == (
-        TrainingRun("first.yaml", 10, 40, 64),
-        TrainingRun("second.yaml", 50, 400, 64, hours=0.5),
+        training_run("first.yaml", steps=10, pictures=40),
+        training_run("second.yaml", steps=50, pictures=400, hours=0.5),
     )
     figures = {"miou_1": 0.4, "miou_5": 0.6, "iou_correlation": 0.7}
     assert card.results == (Result("toy boxes", 7, figures, {"grabcut": 0.3}),)
@@ -85,8 +93,11 @@ def test_a_filled_card_is_shown_to_people_and_to_programs() -> None:
     card = CheckpointCard(
         "tiny",
         "0" * 16,
-        data_sets=(DataSet("boxes", "CC0", "nobody"),),
-        recipe=(TrainingRun("a.yaml", 5, 20, 64, 1.5, "a start"), TrainingRun("b.yaml", 1, 4, 64)),
+        data_sets=(DataSet(name="boxes", licence="CC0", attribution="nobody"),),
+        recipe=(
+            training_run("a.yaml", steps=5, pictures=20, hours=1.5),
+            training_run("b.yaml", steps=1, pictures=4),
+        ),
         results=(
             Result("boxes", 7, {"miou_1": 0.41}, {"grabcut": 0.3}),
             Result("discs", 9, {"miou_1": 0.52}, {}),
@@ -118,7 +129,8 @@ def test_the_starters_text_is_complete() -> None:
         (["--run", "a=nowhere"], "expected a training run's configuration"),
         (["--evaluation", "a=nowhere.json"], "expected what `mask-engine evaluate --json` writes"),
         (["--evaluation", "a=other.json"], "is about model ffff, and the checkpoint is"),
-        (["--text", "odd.yaml"], "limit"),
+        (["--text", "odd.yaml"], "odd.yaml: unknown key 'limit'; did you mean 'limits'?"),
+        (["--text", "inner.yaml"], "inner.yaml: unknown key 'recipe.0.epochs'"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_the_card_stays(
@@ -131,6 +143,7 @@ def test_what_cannot_be_used_is_refused_and_the_card_stays(
     monkeypatch.chdir(tmp_path)
     evaluation(Path("other.json"), "ffff")
     Path("odd.yaml").write_text("limit: [none]\n")
+    Path("inner.yaml").write_text(TEXT.replace("side_px: 64", "side_px: 64, epochs: 3"))
     before = checkpoint.read_bytes()
     shown = CliRunner().invoke(app, ["checkpoints", "describe", str(checkpoint), *options])
     assert shown.exit_code == 2
