@@ -42,7 +42,8 @@ class CheckpointCard:
         model_id: 16 hex digits derived from the weights as stored.
         parent: model_id of the checkpoint that training started from, or None.
         data: names of the data sets it was trained on, with their versions.
-        metrics: measured results by name.
+        metrics: numbers that commands keep here (`calibrated_precision`, a detector's
+            `input_size`); what `evaluate` measured stands in `results`.
         thresholds: recommended ones, or None where nobody measured any.
         notes: anything else worth telling, in plain words.
         data_sets: the data with licences and attribution; `data` has their names alone.

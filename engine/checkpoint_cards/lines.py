@@ -41,7 +41,6 @@ def card_lines(card: CheckpointCard) -> list[str]:
         ("data", ", ".join(card.data) or "not told"),
         ("min predicted iou", thresholds.predicted_iou if thresholds else "none"),
         ("min stability", thresholds.stability if thresholds else "none"),
-        *([] if card.metrics else [("metrics", "none")]),
         ("notes", card.notes or "none"),
     ]
     return [

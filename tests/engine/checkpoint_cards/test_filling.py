@@ -107,6 +107,7 @@ def test_a_filled_card_is_shown_to_people_and_to_programs() -> None:
     text = "\n".join(card_lines(card))
     for words in ("boxes: CC0", "not kept", "24 pictures, 1.5 hours", "grabcut, 1 click", "0.520"):
         assert words in text
+    assert "metrics" not in text
     fields = json.loads(json.dumps(card_fields(card)))
     assert fields["results"][0]["baselines"] == {"grabcut": 0.3}
     assert fields["recipe"][1]["hours"] is None
