@@ -109,8 +109,8 @@ def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:
     there are reviews, they tell what was shown; else the run has to be a sample, all of which was.
 
     Raises:
-        ConfigurationError: if nobody can say which masks were shown, or if no mask of `corrected`
-            has been with people.
+        ConfigurationError: if nobody can say which masks were shown, or if `corrected` holds no
+            photo, or none that has been with people.
     """
     shown = {review.mask_id for review in read_reviews(Folder(corrected))}
     if not shown and not _is_sample(run):
@@ -120,6 +120,11 @@ def pairs_with_corrections(run: str, corrected: str) -> Iterator[Pair]:
             f"sent to them (`mask-engine audit {run} --sample DIR` draws one)"
         )
     people = list(read_rows(corrected, columns=["masks"]))
+    if not people:
+        raise ConfigurationError(
+            f"{corrected}: holds no photo yet, so there is nothing to compare with. Collect again "
+            "once people have finished some."
+        )
     if all(row.stage == AUTOMATIC for row in people):
         raise ConfigurationError(
             f"{corrected}: holds masks as the model made them, which nobody corrected: compared "
