@@ -138,17 +138,38 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.contiguous()
 
 
+def changeable_checkpoint(path_or_name: str | os.PathLike[str]) -> Path:
+    """The file whose card may be changed: one of this project's, and not read-only.
+
+    Raises:
+        CheckpointError: the file is missing, or one of both does not hold.
+    """
+    path = checkpoint_path(path_or_name)
+    if not is_safetensors(path):
+        raise CheckpointError(
+            f"{path} has no card that could be changed: expected a .safetensors file that "
+            "mask-engine wrote"
+        )
+    for place in (path, path.parent):
+        if not os.access(place, os.W_OK):
+            raise CheckpointError(
+                f"{place} is read-only, so the card of {path.name} cannot be changed: make it "
+                "writable, or give a copy of the checkpoint"
+            )
+    return path
+
+
 def update_card(path: str | os.PathLike[str], **changes: Any) -> CheckpointCard:
     """Change fields of a saved checkpoint's card; the weights, and so the model_id, stay.
 
     Raises:
-        CheckpointError: the file is missing, broken or foreign.
+        CheckpointError: the file is missing, broken, foreign or read-only.
         ValueError: `changes` would touch what is derived from the weights.
     """
     fixed = {"architecture", "model_id"} & changes.keys()
     if fixed:
         raise ValueError(f"{sorted(fixed)} follow from the weights and cannot be changed")
-    target = checkpoint_path(path)
+    target = changeable_checkpoint(path)
     weights, card = _read_own(target)
     card = dataclasses.replace(card, **changes)
     write_checkpoint(target, weights, card)

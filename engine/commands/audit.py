@@ -126,8 +126,9 @@ def calibrate(
 ) -> None:
     """Find thresholds of predicted IoU and stability that give a wanted precision."""
     from engine.quality.calibrate import calibrate as choose
-    from engine.quality.store import store_thresholds
+    from engine.quality.store import require_checkpoint_of, store_thresholds
 
+    require_checkpoint_of(run, checkpoint)
     found = choose(_pairs(run, corrected, truth, photos), precision=precision, right_iou=right_iou)
     store_thresholds(checkpoint, run, found)
     rows = [

@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.quality.calibrate import Calibrated
 from model.errors import ConfigurationError
 from pipelines.manifest import read_manifest
 from pipelines.storage import Folder
+
+if TYPE_CHECKING:
+    from model.checkpoint_card import CheckpointCard
+
+
+def require_checkpoint_of(run: str, checkpoint: Path) -> CheckpointCard:
+    """The card of the checkpoint that made a run's masks, once thresholds can be stored in it.
+
+    Raises:
+        ConfigurationError: if there is no run, or another model made its masks.
+        CheckpointError: if the file is missing, broken, foreign or read-only.
+    """
+    from model.checkpoints import changeable_checkpoint, read_card
+
+    card = read_card(changeable_checkpoint(checkpoint))
+    manifest = read_manifest(Folder(run))
+    if manifest is None:
+        raise ConfigurationError(
+            f"{run}: there is no run. Give the folder that `mask-engine auto --out` wrote."
+        )
+    made_by = manifest.configuration.get("model_id")
+    if made_by != card.model_id:
+        raise ConfigurationError(
+            f"{run}: its masks are of model {made_by}, and {checkpoint} is {card.model_id}. "
+            "Thresholds hold for one model: propose with this checkpoint first."
+        )
+    return card
 
 
 def store_thresholds(checkpoint: Path, run: str, found: Calibrated) -> None:
@@ -15,17 +43,10 @@ def store_thresholds(checkpoint: Path, run: str, found: Calibrated) -> None:
 
     Raises:
         ConfigurationError: if another model made the run's masks.
-        CheckpointError: if the file is missing, broken or foreign.
+        CheckpointError: if the file is missing, broken, foreign or read-only.
     """
-    from model.checkpoints import read_card, update_card
+    from model.checkpoints import update_card
 
-    card = read_card(checkpoint)
-    manifest = read_manifest(Folder(run))
-    made_by = None if manifest is None else manifest.configuration.get("model_id")
-    if made_by != card.model_id:
-        raise ConfigurationError(
-            f"{run}: its masks are of model {made_by}, and {checkpoint} is {card.model_id}. "
-            "Thresholds hold for one model: propose with this checkpoint first."
-        )
+    card = require_checkpoint_of(run, checkpoint)
     metrics = {**card.metrics, "calibrated_precision": round(found.precision, 4)}
     update_card(checkpoint, thresholds=found.thresholds, metrics=metrics)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from engine.assist.connection import Connection
@@ -17,9 +19,10 @@ from engine.quality.calibrate import calibrate
 from engine.quality.pairs import Pair, pairs_with_corrections, pairs_with_truth, sample_masks
 from engine.quality.sending import AuditRun, collect_sample, send_sample
 from engine.rounds.people import AskedAgain
+from model.checkpoint_card import CheckpointCard
 from model.errors import ConfigurationError, StopError
 from pipelines.reviews import write_reviews
-from pipelines.shards import read_rows
+from pipelines.shards import read_rows, shard_path, write_shard
 from pipelines.storage import Folder
 from stages.ids import image_id
 from stages.records import ImageRef
@@ -187,6 +190,33 @@ def test_the_commands_want_to_know_what_to_compare_with(tmp_path: Path) -> None:
     assert "1 masks of" in sampled.stdout
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "says"),
+    [
+        ("nowhere.safetensors", "there is no checkpoint file"),
+        ("official.pth", "official.pth has no card that could be changed"),
+        ("kept.safetensors", "is read-only, so the card of kept.safetensors cannot be changed"),
+        ("other.safetensors", "its masks are of model d15cd15cd15cd15c, and"),
+    ],
+)
+def test_a_checkpoint_that_cannot_take_thresholds_is_refused_before_masks_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: str, says: str
+) -> None:
+    run = make_run(tmp_path / "run", [make_row("a.png")])
+    path = tmp_path / checkpoint
+    if checkpoint != "nowhere.safetensors":
+        header = CheckpointCard("tiny", "0" * 16).to_header()
+        save_file({"weight": np.zeros(1, np.float32)}, path, metadata=header)
+    if checkpoint == "kept.safetensors":  # root may write anywhere
+        monkeypatch.setattr(os, "access", lambda *asked: asked != (path, os.W_OK))
+    options = ["--checkpoint", str(path), "--truth", "is-not-looked-at.json"]
+
+    outcome = CliRunner().invoke(app, ["calibrate", run, *options])
+
+    assert outcome.exit_code == 2
+    assert says in outcome.stderr
+
+
 @pytest.mark.parametrize("are_verified", [False, True])
 def test_a_machines_own_masks_are_no_corrections(tmp_path: Path, are_verified: bool) -> None:
     row = make_row("a.png", masks=(make_mask(),))
@@ -200,6 +230,16 @@ def test_a_machines_own_masks_are_no_corrections(tmp_path: Path, are_verified: b
 
     with pytest.raises(ConfigurationError, match=r"which nobody corrected.*people's answers"):
         list(pairs_with_corrections(str(tmp_path / "sample"), run))
+
+
+def test_corrections_of_no_photo_are_told_as_such(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [make_row("a.png")])
+    sample_masks(run, str(tmp_path / "sample"), masks=1, seed=0)
+    empty = str(tmp_path / "empty")
+    write_shard(Folder(empty), shard_path(0, 1), [], configuration_digest="0" * 16)
+
+    with pytest.raises(ConfigurationError, match=r"empty: holds no photo yet.*Collect again"):
+        list(pairs_with_corrections(str(tmp_path / "sample"), empty))
 
 
 def test_what_was_not_sent_is_sent_by_the_audits_own_command() -> None:
