@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -268,6 +269,8 @@ def write_checkpoint(target: Path, weights: Mapping[str, Tensor], card: Checkpoi
     os.close(handle)
     try:
         safetensors.torch.save_file(dict(weights), part, metadata=card.to_header())
+        if target.exists():  # safetensors lets nobody else read what it writes
+            shutil.copymode(target, part)
         os.replace(part, target)
     finally:
         Path(part).unlink(missing_ok=True)

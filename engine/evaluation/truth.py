@@ -81,7 +81,8 @@ def read_truth(
     if missing and not missing_is_fine:
         raise ConfigurationError(
             f"{annotations}: {len(missing)} of {len(photos)} photos are not in {folder}, "
-            f"{missing[0].name} for one: give their folder with --images"
+            f"{missing[0].name} for one: give the folder that they are in "
+            "(`evaluate --images`, `audit` and `calibrate --photos`)"
         )
     return [photo for photo in photos if photo.masks or with_empty]
 

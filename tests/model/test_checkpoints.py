@@ -136,8 +136,10 @@ def test_reading_a_card_builds_no_network(saved: Path, monkeypatch: pytest.Monke
 
 def test_a_card_may_change_without_touching_the_model_id(saved: Path) -> None:
     before = read_card(saved)
+    saved.chmod(0o640)
     after = update_card(saved, metrics={"miou": 0.6}, thresholds=Thresholds(0.8, 0.9))
     assert read_card(saved) == after
+    assert saved.stat().st_mode & 0o777 == 0o640
     assert after.model_id == before.model_id
     assert load_checkpoint(saved).card.metrics == {"miou": 0.6}
 

@@ -60,7 +60,7 @@ def test_a_choice_of_masks_is_seeded_and_limited(tmp_path: Path) -> None:
 def test_missing_photos_are_counted_and_one_is_named(tmp_path: Path) -> None:
     path = write_coco(tmp_path, photos=2)
     (tmp_path / "images" / "001.png").unlink()
-    with pytest.raises(ConfigurationError, match=r"1 of 2 photos are not in .*001\.png"):
+    with pytest.raises(ConfigurationError, match=r"1 of 2 photos are not in .*001\.png.* --photos"):
         read_truth(path)
 
 
