@@ -16,6 +16,8 @@ from model.errors import CheckpointError
 
 FORMAT_VERSION: Final = 1
 _ENTRIES: Final = ("data_sets", "recipe", "results")
+PRECISION_METRIC: Final = "calibrated_precision"
+"""The metric of the card under which the precision stands that its thresholds were chosen for."""
 HEADER_KEY: Final = "mask_engine"
 """The one entry in a safetensors file's metadata. One, because their order is not kept."""
 
@@ -42,8 +44,8 @@ class CheckpointCard:
         model_id: 16 hex digits derived from the weights as stored.
         parent: model_id of the checkpoint that training started from, or None.
         data: names of the data sets it was trained on, with their versions.
-        metrics: numbers that commands keep here (`calibrated_precision`, a detector's
-            `input_size`); what `evaluate` measured stands in `results`.
+        metrics: numbers that commands keep here (a calibration's precision, a detector's
+            input size); what `evaluate` measured stands in `results`.
         thresholds: recommended ones, or None where nobody measured any.
         notes: anything else worth telling, in plain words.
         data_sets: the data with licences and attribution; `data` has their names alone.

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.checkpoint_cards.measured import read_result, read_run
 from engine.checkpoint_cards.written import WrittenCard, changes_of, read_written
-from model.checkpoint_card import CheckpointCard
+from model.checkpoint_card import PRECISION_METRIC, CheckpointCard
 from model.errors import ConfigurationError
 
 
@@ -34,7 +34,11 @@ def fill_card(
     if runs:
         before = changes.get("recipe", ())
         changes["recipe"] = (*before, *(read_run(option) for option in runs))
+    card = read_card(checkpoint)
     if evaluations:
-        model_id = read_card(checkpoint).model_id
-        changes["results"] = tuple(read_result(option, model_id) for option in evaluations)
+        changes["results"] = tuple(read_result(option, card.model_id) for option in evaluations)
+    if changes.get("thresholds", card.thresholds) != card.thresholds:
+        # A calibration's precision is that of its own thresholds.
+        kept = {name: value for name, value in card.metrics.items() if name != PRECISION_METRIC}
+        changes["metrics"] = kept
     return update_card(checkpoint, **changes)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine.quality.calibrate import Calibrated
+from model.checkpoint_card import PRECISION_METRIC, CheckpointCard
 from model.errors import ConfigurationError
 from pipelines.manifest import read_manifest
 from pipelines.storage import Folder
-
-if TYPE_CHECKING:
-    from model.checkpoint_card import CheckpointCard
 
 
 def require_checkpoint_of(run: str, checkpoint: Path) -> CheckpointCard:
@@ -48,5 +45,5 @@ def store_thresholds(checkpoint: Path, run: str, found: Calibrated) -> None:
     from model.checkpoints import update_card
 
     card = require_checkpoint_of(run, checkpoint)
-    metrics = {**card.metrics, "calibrated_precision": round(found.precision, 4)}
+    metrics = {**card.metrics, PRECISION_METRIC: round(found.precision, 4)}
     update_card(checkpoint, thresholds=found.thresholds, metrics=metrics)

@@ -12,8 +12,8 @@ from engine.cli import app
 from engine.training.claim import CONFIGURATION_NAME
 from engine.training.journal import LOG_NAME
 from model.card_entries import DataSet, Result, TrainingRun
-from model.checkpoint_card import CheckpointCard, Thresholds
-from model.checkpoints import read_card
+from model.checkpoint_card import PRECISION_METRIC, CheckpointCard, Thresholds
+from model.checkpoints import read_card, update_card
 from tests.engine.commands.checkpoint_files import random_checkpoint
 
 TEXT = """
@@ -65,7 +65,9 @@ def evaluation(path: Path, model_id: str) -> Path:
 def test_one_command_fills_the_card_from_text_runs_and_evaluations(
     tmp_path: Path, checkpoint: Path
 ) -> None:
-    before = read_card(checkpoint)
+    before = update_card(
+        checkpoint, thresholds=Thresholds(0.9, 0.9), metrics={PRECISION_METRIC: 0.8, "other": 1.0}
+    )
     (tmp_path / "card.yaml").write_text(TEXT)
     run = f"second.yaml={run_folder(tmp_path / 'run')}"
     measured = f"toy boxes={evaluation(tmp_path / 'e.json', before.model_id)}"
@@ -86,6 +88,7 @@ def test_one_command_fills_the_card_from_text_runs_and_evaluations(
     figures = {"miou_1": 0.4, "miou_5": 0.6, "iou_correlation": 0.7}
     assert card.results == (Result("toy boxes", 7, figures, {"grabcut": 0.3}),)
     assert (card.limits, card.thresholds) == (("Finds boxes only.",), Thresholds(0.5, 0.7))
+    assert card.metrics == {"other": 1.0}  # the precision was that of other thresholds
     assert shown.stdout.splitlines() == card_lines(card)
 
 
