@@ -13,8 +13,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.parquet_reading import ParquetReader, read_table
 from pipelines.storage import Folder
-from pipelines.whole_tables import read_table
 from stages.records import ImageRef
 
 ANSWERS: Final = "answers"
@@ -128,7 +128,7 @@ def blank_answers(run: Folder, image_id: str, content: str) -> None:
     """Puts a content in place of every answer about a photo, whichever shards they are kept for."""
     for name in run.names(ANSWERS):
         with run.open(f"{ANSWERS}/{name}") as file:
-            found = read_table(file, columns=["content"], filters=[("image_id", "==", image_id)])
+            found = read_table(file, columns=["content"], where=("image_id", image_id))
         if set(found["content"].to_pylist()) - {content}:
             with run.open(f"{ANSWERS}/{name}") as file:
                 table = read_table(file, schema=_SCHEMA)
@@ -182,8 +182,8 @@ class _LazyAnswers(Mapping[str, Answer]):
         number, within = divmod(self._places[image_id], ROWS_A_GROUP)
         if self._group[0] != number:
             self._group = (-1, [])
-            with self._run.open(answers_path(self._shard)) as file, pq.ParquetFile(file) as parquet:
-                rows = parquet.read_row_group(number).to_pylist()
+            with self._run.open(answers_path(self._shard)) as file, ParquetReader(file) as parquet:
+                rows = parquet.read_group(number).to_pylist()
             self._group = (number, [_from_row(row) for row in rows])
         return self._group[1][within]
 

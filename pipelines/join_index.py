@@ -13,7 +13,6 @@ from typing import Final
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.combiners import ToList
@@ -21,6 +20,7 @@ from apache_beam.transforms.combiners import ToList
 from model.errors import RecordError
 from pipelines.beam_pipeline import IN_MEMORY
 from pipelines.joins import ALIKE_FILE, INDEX_FILE, IndexedPhoto, JoinedRun, RowPlace
+from pipelines.parquet_reading import ParquetReader
 from pipelines.reading import read_photo
 from pipelines.run_folder import SHARDS
 from pipelines.storage import Folder
@@ -82,9 +82,9 @@ def _photo_line(photo: IndexedPhoto) -> str:
 def _rows_of_shard(shard: tuple[int, str, str]) -> Iterator[tuple[str, tuple[ImageRef, RowPlace]]]:
     """References to the rows of a shard that hold masks or at least could."""
     run, address, name = shard
-    with Folder(address).open(f"{SHARDS}/{name}") as file, pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            table: pa.Table = parquet.read_row_group(group, columns=_COLUMNS)
+    with Folder(address).open(f"{SHARDS}/{name}") as file, ParquetReader(file) as parquet:
+        for group in parquet.groups:
+            table: pa.Table = parquet.read_group(group, columns=_COLUMNS)
             for row, values in enumerate(table.to_pylist()):
                 if values["error"] is not None:
                     continue

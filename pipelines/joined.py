@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Final
 
 import apache_beam as beam
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.errors import MaskEngineError, RecordError
 from pipelines.beam_pipeline import IN_MEMORY, ClaimShards
 from pipelines.joins import JoinedRun, JoinRecipe, JoinWork, RowPlace
+from pipelines.parquet_reading import ParquetReader
 from pipelines.plan import read_planned_shard
 from pipelines.reading import read_photo
 from pipelines.run_folder import SHARDS, shard_name
@@ -131,6 +131,6 @@ class _Rows:
 
     def _read(self, run: int, shard: str, group: int) -> list[ImageRow]:
         folder = Folder(self._runs[run].address)
-        with folder.open(f"{SHARDS}/{shard}") as file, pq.ParquetFile(file) as parquet:
-            names = [name for name in parquet.schema_arrow.names if name != "image"]
-            return list(rows_from_table(parquet.read_row_group(group, columns=names)))
+        with folder.open(f"{SHARDS}/{shard}") as file, ParquetReader(file) as parquet:
+            names = [name for name in parquet.names if name != "image"]
+            return list(rows_from_table(parquet.read_group(group, columns=names)))

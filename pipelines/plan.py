@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.parquet_reading import read_table
 from pipelines.storage import Folder
-from pipelines.whole_tables import read_table
 from stages.records import ImageRef
 
 PLAN_FILE: Final = "plan.parquet"
@@ -151,14 +151,14 @@ def read_plan(run: Folder) -> Plan:
 def read_planned_shard(run: Folder, shard: int) -> list[PlannedImage]:
     """The rows planned for one shard, in order; reads only the row groups that hold it."""
     with run.open(PLAN_FILE) as file:
-        table = read_table(file, schema=PLAN_SCHEMA, filters=[("shard", "==", shard)])
+        table = read_table(file, schema=PLAN_SCHEMA, where=("shard", shard))
     return _planned(table)
 
 
 def shards_of(run: Folder, image_id: str) -> list[int]:
     """Shards that a photo has a row in, or will have one, ascending; reads little of the plan."""
     with run.open(PLAN_FILE) as file:
-        table = read_table(file, columns=["shard"], filters=[("image_id", "==", image_id)])
+        table = read_table(file, columns=["shard"], where=("image_id", image_id))
     return sorted(set(table["shard"].to_pylist()))
 
 

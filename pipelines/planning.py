@@ -17,11 +17,11 @@ from pipelines.manifest import (
     timestamp,
     versions,
 )
+from pipelines.parquet_reading import read_table
 from pipelines.plan import Plan, default_shard_size, read_plan
 from pipelines.removals import removed_ids
 from pipelines.run_folder import SUMMARY_FILE, done_shards, prepare_folder, shard_name
 from pipelines.storage import Folder
-from pipelines.whole_tables import read_table
 from stages.photos import PASSING_KINDS
 from stages.records import ImageRef
 

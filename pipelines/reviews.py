@@ -15,8 +15,8 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from pipelines.lock import run_lock
+from pipelines.parquet_reading import read_table
 from pipelines.storage import Folder
-from pipelines.whole_tables import read_table
 from stages.reviews import ReviewRecord, reviews_from_table, reviews_to_table
 
 REVIEWS: Final = "reviews"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import pyarrow.parquet as pq
-
+from pipelines.parquet_reading import ParquetReader
 from pipelines.run_folder import SHARDS
 from pipelines.storage import Folder
 from stages.records import ImageRow
@@ -29,9 +28,9 @@ class RowLookup:
     def __post_init__(self) -> None:
         revisions: dict[str, int] = {}
         for name in sorted(self.run.names(SHARDS)):
-            with self.run.open(f"{SHARDS}/{name}") as file, pq.ParquetFile(file) as parquet:
-                for group in range(parquet.num_row_groups):
-                    table = parquet.read_row_group(group, columns=["image_id", "revision"])
+            with self.run.open(f"{SHARDS}/{name}") as file, ParquetReader(file) as parquet:
+                for group in parquet.groups:
+                    table = parquet.read_group(group, columns=["image_id", "revision"])
                     for row in table.to_pylist():
                         if row["revision"] >= revisions.get(row["image_id"], 0):
                             revisions[row["image_id"]] = row["revision"]
@@ -44,7 +43,7 @@ class RowLookup:
             return None
         if self._group[0] != place:
             name, number = place
-            with self.run.open(f"{SHARDS}/{name}") as file, pq.ParquetFile(file) as parquet:
-                rows = list(rows_from_table(parquet.read_row_group(number)))
+            with self.run.open(f"{SHARDS}/{name}") as file, ParquetReader(file) as parquet:
+                rows = list(rows_from_table(parquet.read_group(number)))
             self._group = (place, {row.ref.image_id: row for row in rows})
         return self._group[1][image_id]

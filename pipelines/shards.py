@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.errors import ConfigurationError
+from pipelines.parquet_reading import ParquetReader
 from pipelines.run_folder import SHARDS, shard_path
 from pipelines.storage import Folder
 from stages.records import ImageRow
@@ -147,16 +148,16 @@ def _columns(columns: Sequence[str] | None) -> list[str] | None:
 
 
 def _rows_of_file(file: BinaryIO, columns: list[str] | None) -> Iterator[ImageRow]:
-    with pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            yield from rows_from_table(parquet.read_row_group(group, columns=columns))
+    with ParquetReader(file) as parquet:
+        for group in parquet.groups:
+            yield from rows_from_table(parquet.read_group(group, columns=columns))
 
 
 def _latest_revisions(run: Folder, names: Sequence[str]) -> dict[str, int]:
     """Highest revision of each photo that has one above 0; most shards answer by statistics."""
     latest: dict[str, int] = {}
     for name in names:
-        with run.open(name) as file, pq.ParquetFile(file) as parquet:
+        with run.open(name) as file, ParquetReader(file) as parquet:
             if not _may_hold_revisions(parquet):
                 continue
             table: pa.Table = parquet.read(columns=["image_id", "revision"])
@@ -166,12 +167,5 @@ def _latest_revisions(run: Folder, names: Sequence[str]) -> dict[str, int]:
     return latest
 
 
-def _may_hold_revisions(parquet: pq.ParquetFile) -> bool:
-    metadata = parquet.metadata
-    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
-    place = paths.index("revision")
-    statistics = [
-        metadata.row_group(group).column(place).statistics
-        for group in range(metadata.num_row_groups)
-    ]
-    return any(known is None or known.max > 0 for known in statistics)
+def _may_hold_revisions(parquet: ParquetReader) -> bool:
+    return any(known is None or known.max > 0 for known in parquet.statistics("revision"))

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import pyarrow.parquet as pq
-
 from engine.assist.answer_content import Content
 from engine.datasets.description import renew_description
 from pipelines.answers import blank_answers
 from pipelines.manifest import Manifest, read_manifest, timestamp
+from pipelines.parquet_reading import ParquetReader, read_table
 from pipelines.plan import shards_of
 from pipelines.removals import REMOVED, Removal, is_removed, note_removal, read_removals
 from pipelines.reviews import forget_reviews
@@ -78,12 +77,12 @@ def _forget(run: Folder, image_id: str, removal: Removal) -> None:
 
 def _masks(run: Folder, name: str, image_id: str) -> int:
     with run.open(name) as file:
-        found = pq.read_table(file, columns=["masks"], filters=[("image_id", "==", image_id)])
+        found = read_table(file, columns=["masks"], where=("image_id", image_id))
     return sum(len(masks) for masks in found["masks"].to_pylist())
 
 
 def _rewrite(run: Folder, manifest: Manifest, shard: int, name: str, removal: Removal) -> None:
-    with run.open(name) as file, pq.ParquetFile(file) as parquet:
+    with run.open(name) as file, ParquetReader(file) as parquet:
         rows = list(rows_from_table(parquet.read()))
     if not any(_is_there(row, removal.image_id) for row in rows):
         return

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.training.parameters import StreamSourceParameters
 from engine.training.sampling import MaskFacts, mask_weights, photo_factors
 from model.errors import ConfigurationError
 from pipelines.manifest import read_manifest
+from pipelines.parquet_reading import ParquetReader
 from pipelines.run_folder import SHARDS
 from pipelines.storage import Folder
 from stages.joining import is_peoples
@@ -57,10 +57,10 @@ def index_groups(folder: Folder, source: StreamSourceParameters) -> list[Weighte
             "with --embed-images, or use kind: shards"
         )
     for name in names:
-        with folder.open(f"{SHARDS}/{name}") as file, pq.ParquetFile(file) as parquet:
-            columns = [n for n in parquet.schema_arrow.names if n != "image"]
-            for group in range(parquet.num_row_groups):
-                rows = list(rows_from_table(parquet.read_row_group(group, columns=columns)))
+        with folder.open(f"{SHARDS}/{name}") as file, ParquetReader(file) as parquet:
+            columns = [n for n in parquet.names if n != "image"]
+            for group in parquet.groups:
+                rows = list(rows_from_table(parquet.read_group(group, columns=columns)))
                 places.append((GroupPlace(name, group), len(rows)))
                 facts += [[_facts(row, place) for place in range(len(row.masks))] for row in rows]
                 rounds += [row.round for row in rows]
@@ -81,5 +81,5 @@ def _facts(row: ImageRow, place: int) -> MaskFacts:
 
 def read_group(folder: Folder, place: GroupPlace) -> list[ImageRow]:
     """The rows of a row group, with their photos."""
-    with folder.open(f"{SHARDS}/{place.shard}") as file, pq.ParquetFile(file) as parquet:
-        return list(rows_from_table(parquet.read_row_group(place.group)))
+    with folder.open(f"{SHARDS}/{place.shard}") as file, ParquetReader(file) as parquet:
+        return list(rows_from_table(parquet.read_group(place.group)))
