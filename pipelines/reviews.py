@@ -58,22 +58,33 @@ def append_reviews(run: Folder, reviews: Sequence[ReviewRecord]) -> int:
 
 
 def read_reviews(run: Folder) -> Iterator[ReviewRecord]:
-    """All reviews of a run, part by part; none where there are none."""
-    for name in sorted(run.names(REVIEWS)):
-        if name.endswith(".parquet"):
-            with run.open(f"{REVIEWS}/{name}") as file:
-                yield from reviews_from_table(read_table(file))
+    """All reviews of a run, in the order in which they count: the last one on a mask holds.
+
+    Those of shards come first, in their shards' order, which is not one of time: who won a photo
+    comes last. Verdicts on single masks follow by their time; their parts' names say none.
+    """
+    names = [name for name in sorted(run.names(REVIEWS)) if name.endswith(".parquet")]
+    verified = [name for name in names if name.startswith(f"part-{VERIFIED}-")]
+    for name in names:
+        if name not in verified:
+            yield from _reviews_of_part(run, name)
+    later = (review for name in verified for review in _reviews_of_part(run, name))
+    yield from sorted(later, key=lambda review: review.at)
 
 
 def forget_reviews(run: Folder, image_id: str) -> None:
     """Takes the reviews of a photo's masks out; their parts stay, so none is made again."""
     for name in run.names(REVIEWS):
-        with run.open(f"{REVIEWS}/{name}") as file:
-            reviews = list(reviews_from_table(read_table(file)))
+        reviews = _reviews_of_part(run, name)
         kept = [review for review in reviews if review.image_id != image_id]
         if len(kept) < len(reviews):
             with run.writing(f"{REVIEWS}/{name}") as file:
                 pq.write_table(reviews_to_table(kept), file, compression="zstd")
+
+
+def _reviews_of_part(run: Folder, name: str) -> list[ReviewRecord]:
+    with run.open(f"{REVIEWS}/{name}") as file:
+        return list(reviews_from_table(read_table(file)))
 
 
 def _digest(reviews: Sequence[ReviewRecord]) -> str:

@@ -104,7 +104,8 @@ def without_removed(index: JoinIndex, engine: Folder) -> JoinIndex:
 def rejected(runs: Iterable[str]) -> frozenset[str]:
     """Masks whose last review rejects them, or sends them back to be mended.
 
-    The last is the one of the newest run and its last part; servers' clocks order nothing.
+    The last is the one of the newest run, and there the last as `read_reviews` orders them; clocks
+    of different rounds' servers order nothing.
 
     Args:
         runs: addresses, the oldest round first.

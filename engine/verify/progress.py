@@ -53,10 +53,6 @@ def status(settings: VerifyRun, *, connection: Connection | None = None) -> Veri
 
 
 def _latest_reviews(run: Folder, masks: Set[str]) -> list[ReviewRecord]:
-    """The last verdict of each person on each of these masks; parts are in no order of time."""
-    latest: dict[tuple[str, str], ReviewRecord] = {}
-    for review in read_reviews(run):
-        key = review.mask_id, review.annotator
-        if review.mask_id in masks and (key not in latest or latest[key].at < review.at):
-            latest[key] = review
-    return list(latest.values())
+    """The last verdict of each person on each of these masks."""
+    reviews = (review for review in read_reviews(run) if review.mask_id in masks)
+    return list({(review.mask_id, review.annotator): review for review in reviews}.values())

@@ -37,7 +37,7 @@ def test_appending_the_same_again_adds_nothing(tmp_path):
     later = replace(REVIEW, verdict="reject", at=AT.replace(hour=11))
     assert append_reviews(run, [REVIEW, later]) == 1
     assert append_reviews(run, [REVIEW, later]) == 0
-    assert sorted(read_reviews(run), key=lambda review: review.at) == [REVIEW, later]
+    assert list(read_reviews(run)) == [REVIEW, later]
     names = [path.name for path in (tmp_path / "reviews").iterdir()]
     assert len(names) == 2
     assert all(re.fullmatch(r"part-verify-[0-9a-f]{32}\.parquet", name) for name in names)
@@ -50,6 +50,17 @@ def test_verdicts_on_single_masks_never_stand_for_a_shards(tmp_path):
     assert not has_part(run, 1)
     write_reviews(run, 1, [replace(REVIEW, mask_id="c" * 32)])
     assert len(list(read_reviews(run))) == 3
+
+
+def test_verdicts_on_single_masks_count_after_their_shards_by_time(tmp_path):
+    run = Folder(str(tmp_path))
+    changes = [replace(REVIEW, seconds=float(n), at=AT.replace(minute=n)) for n in range(5)]
+    for change in changes[::2] + changes[1::2]:
+        append_reviews(run, [change])
+    of_shards = [replace(REVIEW, annotator=name) for name in ("winner", "ann")]
+    for shard in (1, 0):
+        write_reviews(run, shard, [of_shards[shard]])
+    assert list(read_reviews(run)) == [*of_shards, *changes]
 
 
 def test_two_calls_do_not_append_at_once(tmp_path):

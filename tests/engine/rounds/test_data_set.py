@@ -17,7 +17,7 @@ from engine.simulation.answers import DirectAnswers
 from engine.simulation.photo_work import work_on_photo
 from model.errors import ConfigurationError
 from pipelines.joins import IndexedPhoto, JoinIndex
-from pipelines.reviews import write_reviews
+from pipelines.reviews import append_reviews, write_reviews
 from pipelines.storage import Folder
 from stages.joining import JoinParameters
 from stages.reviews import ReviewRecord
@@ -91,6 +91,17 @@ def test_the_newest_runs_last_review_holds_whatever_the_clock_says(tmp_path: Pat
 
     assert rejected(runs) == {"mask-0"}
     assert rejected(runs[:1]) == {"mask-1"}
+
+
+def test_a_verdict_that_was_changed_later_holds_whatever_its_part_is_called(tmp_path: Path) -> None:
+    run = Folder(str(tmp_path))
+    for number in range(4):
+        for day, verdict in enumerate(("reject", "accept"), start=1):
+            at = datetime(2026, 1, day, tzinfo=UTC)
+            review = ReviewRecord(f"mask-{number}", "photo", verdict, "ann", None, at)
+            append_reviews(run, [review])
+
+    assert rejected([run.address]) == frozenset()
 
 
 def test_a_photo_without_objects_and_settings_of_label_studio_are_looked_at_early(
