@@ -25,7 +25,7 @@ class RunStatus:
         masks: masks kept so far.
         failures: photos that failed, by kind of error.
         images_per_second: of what is done; 0 before the first shard is.
-        seconds_left: at that speed, or None where nothing is known.
+        seconds_left: at that speed, or None where nothing is known, or nothing planned.
     """
 
     source: str
@@ -74,5 +74,5 @@ def run_status(run: str) -> RunStatus:
         masks=totals.masks,
         failures=totals.failures,
         images_per_second=speed,
-        seconds_left=left / speed if speed else (0.0 if not left else None),
+        seconds_left=left / speed if speed else (0.0 if plan.rows and not left else None),
     )

@@ -74,11 +74,10 @@ def _tell_engine(where: str, pairs: list[str], *, as_json: bool) -> None:
 
 def status_lines(now: RunStatus) -> list[str]:
     """The status as a short table."""
-    share = now.rows_done / max(1, now.rows_planned)
     pairs = [
         ("state", "finished" if now.finished else "not finished"),
         ("source", now.source),
-        ("photos done", f"{now.rows_done:,} of {now.rows_planned:,} ({share:.0%})"),
+        ("photos done", _done(now)),
         ("shards done", f"{now.shards_done:,} of {now.shards_planned:,}"),
         ("masks", f"{now.masks:,}"),
         ("failed", _failed(now)),
@@ -92,6 +91,13 @@ def status_lines(now: RunStatus) -> list[str]:
     if now.failures:
         lines += columns((kind, f"{count:,}") for kind, count in sorted(now.failures.items()))
     return lines
+
+
+def _done(now: RunStatus) -> str:
+    if not now.rows_planned:
+        return "none yet: photos that people work on count once they are collected"
+    share = now.rows_done / now.rows_planned
+    return f"{now.rows_done:,} of {now.rows_planned:,} ({share:.0%})"
 
 
 def _failed(now: RunStatus) -> str:

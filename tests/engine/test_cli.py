@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from engine import cli
 from engine.cli import app
 from model.errors import CheckpointError, ConfigurationError, ShardError, StopError
+from pipelines.collect import CollectedRun
 from tests.engine.run_factory import make_run
 from tests.factories import make_photo_bytes
 from tests.fakes import DiscSegmenter
@@ -264,6 +265,16 @@ def test_status_tells_how_far_a_run_is(tmp_path, photo_rows):
     assert "2 of 5 (40%)" in outcome.stdout
     told = json.loads(invoke("status", run, "--json").stdout)
     assert (told["rows_done"], told["rows_planned"], told["finished"]) == (2, 5, False)
+
+
+def test_status_of_a_run_that_nothing_was_collected_into_promises_no_time(tmp_path):
+    run = tmp_path / "run"
+    CollectedRun.open(str(run), source="photos", source_name="photos", configuration={})
+    outcome = invoke("status", run)
+    assert "photos done  none yet: photos that people work on count once they" in outcome.stdout
+    assert "time left" not in outcome.stdout
+    told = json.loads(invoke("status", run, "--json").stdout)
+    assert (told["rows_planned"], told["finished"], told["seconds_left"]) == (0, False, None)
 
 
 def test_report_writes_beside_the_shards(tmp_path, photo_rows):
