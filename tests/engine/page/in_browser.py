@@ -43,14 +43,16 @@ def served(app: ASGIApp, credentials: Credentials) -> Iterator[str]:
 
 
 @contextmanager
-def chromium(program: str, *, flags: Sequence[str] = (), **options: Any) -> Iterator[Page]:
+def chromium(
+    program: str, *, flags: Sequence[str] = (), patience_ms: int = PATIENCE_MS, **options: Any
+) -> Iterator[Page]:
     """An empty page; what goes wrong in it goes wrong here."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
         try:
             page = browser.new_context(**({"viewport": WINDOW} | options)).new_page()
-            page.set_default_timeout(PATIENCE_MS)
-            expect.set_options(timeout=PATIENCE_MS)
+            page.set_default_timeout(patience_ms)
+            expect.set_options(timeout=patience_ms)
             errors: list[str] = []
             page.on("pageerror", lambda error: errors.append(str(error)))
             yield page

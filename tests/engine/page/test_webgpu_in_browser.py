@@ -10,7 +10,7 @@ from engine.page.serving import demo_app
 from engine.page.settings import PageSettings
 from tests.engine.page.pages import CREDENTIALS
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 
 IMITATED = (
     "--enable-unsafe-webgpu",
@@ -19,6 +19,8 @@ IMITATED = (
     "--use-vulkan=swiftshader",
     "--use-angle=swiftshader",
 )
+# A processor that imitates a card takes minutes for an answer where it has no wide vectors.
+PATIENCE_MS = 600_000
 HAS_ADAPTER = "async () => !!(await navigator.gpu?.requestAdapter())"
 CUP = (300.0, 180.0)  # of coffee.png
 PROMPTS = [
@@ -42,7 +44,7 @@ def page(chromium_program, cannot_run, address):
     """A page with an imitated graphics card, which is not used unless it is asked for."""
     from tests.engine.page.in_browser import MaskPage, chromium
 
-    with chromium(chromium_program, flags=IMITATED) as made:
+    with chromium(chromium_program, flags=IMITATED, patience_ms=PATIENCE_MS) as made:
         MaskPage(made).enter(address)
         if not made.evaluate(HAS_ADAPTER):
             cannot_run("this Chromium imitates no graphics card (SwiftShader)")
