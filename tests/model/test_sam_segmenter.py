@@ -153,6 +153,7 @@ def test_all_of_vit_b_equals_the_official_predictor_at_half_its_input() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three minutes on two busy cores
 def test_all_of_vit_b_equals_the_official_predictor() -> None:
     assert_equal_vit_b_answers(1024, [(600, 1400), (1400, 600), (40, 30), (2000, 2100)])
 
