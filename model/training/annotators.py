@@ -17,6 +17,7 @@ from torch import Tensor
 from model.clicks import next_click, random_error_click
 from model.network.prompt_encoder import LABEL_PADDING
 from model.training.examples import TrainingBatch
+from model.training.given_masks import nearly_right_logits
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ class Annotators:
             is_object_P=torch.from_numpy(batch.is_object_BM).to(device).flatten(),
             pixel_stride=side_px // logits_side,
         )
+
+    def given_masks(
+        self, embedding: Tensor, rng: np.random.Generator, innermost_share: float
+    ) -> Annotators:
+        """Before a first round that corrects: masks that are nearly right, a click on an error."""
+        height, width = embedding.shape[2:]
+        given_P1hw = nearly_right_logits(self.target_Phw, (4 * height, 4 * width), rng)
+        return replace(self, logits_P1hw=given_P1hw)._clicked(given_P1hw, rng, innermost_share)
 
     def after(
         self,

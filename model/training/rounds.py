@@ -46,6 +46,12 @@ class RoundParameters(BaseModel):
     box_share: float = Field(
         default=0.5, ge=0, le=1, description="how often the first prompt is a box, not a point"
     )
+    given_mask_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="how often annotators begin by correcting a mask that is nearly right",
+    )
     innermost_share: float = Field(
         default=0.5,
         ge=0,
@@ -180,12 +186,16 @@ class SimulatedRounds:
         annotators = Annotators.begin(
             batch, embedding, starts_with_box, parameters.logits_upsampling
         )
+        # Drawn only where there is a choice: other runs' annotators go on choosing as they did.
+        corrects = parameters.given_mask_share and rng.random() < parameters.given_mask_share
+        if corrects:
+            annotators = annotators.given_masks(embedding, rng, parameters.innermost_share)
         place = Place.drawn(embedding, parameters.frame_px, rng)
         without_click = _rounds_without_click(rounds, parameters.rounds_without_click, rng)
         figures = []
         for number in range(rounds):
             logits, iou_P4 = self._answer(embedding, annotators, place)
-            is_ambiguous = number == 0 and not starts_with_box
+            is_ambiguous = number == 0 and not starts_with_box and not corrects
             value, true_P4 = self._loss(logits, iou_P4, annotators, loss, is_ambiguous)
             (value * scale).backward()  # type: ignore[no-untyped-call]
             best_P = _best_mask(iou_P4.detach(), is_ambiguous)
