@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
-import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,12 +264,12 @@ def _first_not_finite(weights: Mapping[str, Tensor]) -> str | None:
 
 def write_checkpoint(target: Path, weights: Mapping[str, Tensor], card: CheckpointCard) -> None:
     """Write a checkpoint file beside the target, then rename: a reader never sees half of it."""
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=".save-")
-    os.close(handle)
+    part = target.with_name(f".save-{uuid.uuid4().hex}")
+    part.touch()
+    mode = (target if target.exists() else part).stat().st_mode
     try:
         safetensors.torch.save_file(dict(weights), part, metadata=card.to_header())
-        if target.exists():  # safetensors lets nobody else read what it writes
-            shutil.copymode(target, part)
+        part.chmod(mode)  # safetensors lets nobody else read what it writes
         os.replace(part, target)
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,18 @@ def test_float16_halves_the_file_and_is_loaded_as_float32(sam: Sam, saved: Path)
             assert weights[name].dtype == torch.float32
             stored = tensor.half().float() if tensor.ndim > 1 else tensor
             assert torch.equal(weights[name], stored), name
+
+
+def test_others_may_read_a_new_checkpoint_as_they_may_any_new_file(
+    sam: Sam, tmp_path: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        save_checkpoint(tmp_path / "new.safetensors", sam)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new.safetensors").stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in tmp_path.iterdir()] == ["new.safetensors"]
 
 
 def test_a_variance_beyond_float16_is_kept(sam: Sam, tmp_path: Path) -> None:
