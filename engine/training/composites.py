@@ -15,7 +15,7 @@ from engine.training.annotated import AnnotatedPhoto
 from engine.training.augment import recolour
 from engine.training.scene import Scene, SceneSource, drop_useless_masks, padded
 
-CUT_OUT_SIDE_PX = 288
+CUT_OUT_SIDE_PX = 448
 MIN_CUT_OUT_AREA_PX = 900
 MIN_VISIBLE_SHARE = 0.15
 
