@@ -4,7 +4,8 @@
 
 Every true mask is fed back as logits, beside one click on its innermost point, as if it had been
 the answer before. A model that heeds its mask prompts gives it back; one that does not draws the
-click's answer again, and people's corrections are lost from click to click.
+click's answer again, and people's corrections are lost from click to click. Beside it stands what a
+mask loses by being a pixel too wide all around: beyond that, there is little for clicks to mend.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SURENESS: Final = 8.0
 
 
 def main() -> None:
-    """Prints the mean IoU of the answer without the mask, with it, and of the logits themselves."""
+    """Prints mean IoUs: of answers without the mask and with it, of its logits, of it wider."""
     arguments = _arguments()
     segmenter = SamSegmenter.load(arguments.checkpoint)
     photos = choose_masks(
@@ -42,13 +43,14 @@ def main() -> None:
         seed=0,
     )
     rows = [row for photo in photos for row in _ious(segmenter, photo)]
-    click, given, held = np.mean(rows, axis=0).tolist()
+    click, given, held, wider = np.mean(rows, axis=0).tolist()
     print(f"{len(rows)} masks of {len(photos)} photos, {arguments.checkpoint}")
     print(f"one click                      {click:.3f}")
     print(f"one click and the true mask    {given:.3f}")
     print(f"the true mask's logits alone   {held:.3f}")
+    print(f"the true mask, a pixel wider   {wider:.3f}")
     if arguments.json:
-        figures = {"click": click, "click_and_mask": given, "logits": held, "n_masks": len(rows)}
+        figures = {"click": click, "click_and_mask": given, "logits": held, "wider": wider}
         arguments.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 
 
@@ -62,8 +64,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _ious(segmenter: SamSegmenter, photo: TruthPhoto) -> Iterator[tuple[float, float, float]]:
-    """Of each mask: the answers' IoU without it and with it, and its own as logits."""
+def _ious(segmenter: SamSegmenter, photo: TruthPhoto) -> Iterator[list[float]]:
+    """Of each mask: the answers' IoU without it and with it, its own as logits, and wider."""
     embedding = segmenter.embed(decode_photo(photo.path.read_bytes()).pixels_HWC)
     for known in photo.masks:
         truth, ignored = known.mask(), known.ignored_band()
@@ -73,11 +75,9 @@ def _ious(segmenter: SamSegmenter, photo: TruthPhoto) -> Iterator[tuple[float, f
             segmenter.segment(embedding, [prompt], multimask=False).logits[0]
             for prompt in (Prompt.of(point), Prompt.of(point, mask_logits=logits_hw))
         ]
-        click, given, held = (
-            intersection_over_union(to_photo(drawn, embedding.geometry), truth, ignored)
-            for drawn in (*answers, logits_hw)
-        )
-        yield click, given, held
+        drawn = [to_photo(logits, embedding.geometry) for logits in (*answers, logits_hw)]
+        wider = cv2.dilate(truth.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        yield [intersection_over_union(mask, truth, ignored) for mask in (*drawn, wider)]
 
 
 def _as_logits(mask_HW: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.float32]:
