@@ -1,4 +1,4 @@
-"""`mask-engine checkpoints`: which there are, what one says about itself, fetching one."""
+"""`mask-engine checkpoints`: which there are, what one says of itself, averages, fetching one."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ configs/train-mine.yaml=runs/mine --evaluation "everyday photos=coco.json"
 
 What is given takes the place of what the card says; runs come after those in the file. The weights
 stay, and so does the model's id."""
+_AVERAGE_EPILOG: Final = """[bold]Example[/bold]
+
+mask-engine checkpoints average mine.safetensors=0.6 starter=0.4 --out mixed.safetensors
+
+Only checkpoints that come from one another are worth averaging, as a fine-tuned one and what it
+began from: the mean often knows more than either. Evaluate it before you use it."""
 _FETCH_EPILOG: Final = "[bold]Example[/bold]\n\nmask-engine checkpoints fetch sam_vit_b"
 
-app = typer.Typer(no_args_is_help=True, help="List, show, describe or fetch checkpoints.")
+app = typer.Typer(no_args_is_help=True, help="List, show, describe, average or fetch checkpoints.")
 
 
 @app.command("list", epilog=_LIST_EPILOG)
@@ -82,6 +88,23 @@ def describe(
     from engine.checkpoint_cards.lines import card_lines
 
     for line in card_lines(fill_card(checkpoint, text, run or [], evaluation or [])):
+        result(line)
+
+
+@app.command(epilog=_AVERAGE_EPILOG)
+def average(
+    checkpoints: Annotated[
+        list[str],
+        typer.Argument(metavar="CHECKPOINT=SHARE...", help="Names or files, and what each counts."),
+    ],
+    out: Annotated[str, typer.Option(metavar="FILE", help="A new .safetensors file.")],
+) -> None:
+    """Average the weights of checkpoints that come from one another."""
+    from engine.checkpoint_cards.lines import card_lines
+    from engine.checkpoint_cards.shares import read_shares
+    from model.checkpoint_average import average_checkpoints
+
+    for line in card_lines(average_checkpoints(read_shares(checkpoints), out)):
         result(line)
 
 

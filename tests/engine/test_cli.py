@@ -40,6 +40,7 @@ COMMANDS = [
     ["checkpoints", "list"],
     ["checkpoints", "info"],
     ["checkpoints", "describe"],
+    ["checkpoints", "average"],
     ["checkpoints", "fetch"],
 ]
 
