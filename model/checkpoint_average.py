@@ -21,15 +21,12 @@ from model.errors import CheckpointError
 from model.weight_files import is_safetensors
 
 
-def average_checkpoints(
-    shares: Mapping[str, float], out: str | os.PathLike[str], *, notes: str = ""
-) -> CheckpointCard:
+def average_checkpoints(shares: Mapping[str, float], out: str | os.PathLike[str]) -> CheckpointCard:
     """Save the weighted mean of checkpoints' weights; thresholds and results are left empty.
 
     Args:
         shares: how much each counts, by name or path; they are divided by their sum.
         out: a new .safetensors file.
-        notes: what the card should say beside where the weights came from.
 
     Returns:
         The new card: its parent is the checkpoint with the largest share, its data that of all.
@@ -55,7 +52,7 @@ def average_checkpoints(
         first.sam,
         parent=first.model_id,
         data=list(dict.fromkeys(name for one in loaded for name in one.card.data)),
-        notes=f"Average of weights: {origin}. {notes}".strip(),
+        notes=f"Average of weights: {origin}.",
     )
 
 

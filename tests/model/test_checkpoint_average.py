@@ -35,11 +35,9 @@ def test_every_weight_is_the_mean_by_shares(pair: tuple[str, str], tmp_path: Pat
 
 def test_the_card_says_what_it_was_made_of(pair: tuple[str, str], tmp_path: Path) -> None:
     ids = [load_checkpoint(name).model_id for name in pair]
-    card = average_checkpoints(
-        {pair[0]: 1, pair[1]: 3}, tmp_path / "a.safetensors", notes="Try it."
-    )
+    card = average_checkpoints({pair[0]: 1, pair[1]: 3}, tmp_path / "mean.safetensors")
     assert card.parent == ids[1]
-    assert card.notes == f"Average of weights: 0.75 of {ids[1]} and 0.25 of {ids[0]}. Try it."
+    assert card.notes == f"Average of weights: 0.75 of {ids[1]} and 0.25 of {ids[0]}."
     assert set(card.data) == {"nuclei", "leaves", "streets"}
     assert card.thresholds is None
     assert card.model_id not in ids
